@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DEFUPD_CLIENT_H
+#define DEFUPD_CLIENT_H
+
+/**
+ * @file defupd/client.h
+ * @brief One updater over one store.
+ *
+ * Calls block until they are done; progress comes through a callback and defupd_cancel() ends them
+ * early. Whatever happens in them, what is installed stays whole: a call either switches to a
+ * complete, verified set or leaves the current one as it was.
+ */
+
+#include <stdint.h>
+
+#include <defupd/error.h>
+#include <defupd/event.h>
+#include <defupd/report.h>
+#include <defupd/status.h>
+#include <defupd/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One updater over one store. Use from one thread at a time, defupd_cancel() excepted; two
+ *  clients are independent. Created by defupd_client_open(), freed by defupd_client_close(). */
+typedef struct defupd_client defupd_client;
+
+/**
+ * Everything a client needs to know. Start from DEFUPD_CLIENT_OPTIONS_INIT and set what differs:
+ * zero always means "the default". Everything is copied during defupd_client_open(); the caller may
+ * free it afterwards.
+ */
+typedef struct defupd_client_options {
+    uint32_t struct_size;        /**< Set by the INIT macro; lets the struct grow. */
+    uint32_t connect_timeout_ms; /**< For each connection. Default 10 000. */
+    uint32_t stall_timeout_ms;   /**< Longest time without a byte. Default 30 000. */
+    uint32_t total_timeout_ms;   /**< For all transfers of one call. Default 0: none. */
+    uint32_t attempts;           /**< For each source. Default 1. At most 100. */
+    uint32_t retention;          /**< Earlier generations kept. Default 1; at most 100. */
+    uint32_t lock_wait_ms;       /**< How long to wait for another writer. Default 0. */
+    uint32_t reserved;           /**< 0 */
+    uint64_t max_tree_bytes;     /**< Of one release, unpacked. Default 4 GiB. */
+    uint64_t trusted_root_bytes; /**< Length of trusted_root. */
+    const void *trusted_root; /**< Contents of the publisher's 1.root.json; needed once, to pin. */
+    const char *state_dir;    /**< Required, absolute. Made by the first call that changes it. */
+    const char *const *sources; /**< Base URLs (http, https, file), tried in order, NULL-terminated.
+                                     NULL: only calls that need no network work. */
+    const char *proxy;          /**< URL of a proxy for all sources. Default: none; the environment
+                                     is not read. */
+    const char *ca_file;        /**< PEM file with the CAs to trust instead of the system's. */
+    const char *const *components; /**< Names to keep up to date, NULL-terminated. NULL: all that
+                                      the repository offers. */
+    const char *const *engines; /**< "name=version" of engines on this host, for releases that need
+                                     one, NULL-terminated. */
+    const char *ring;           /**< Roll-out ring of this host. Default: none. */
+    const char *user_agent;     /**< Default "defupd/VERSION". */
+    defupd_event_fn on_event;   /**< Default: none. */
+    void *event_user;           /**< Handed to on_event. */
+    defupd_log_fn on_log;       /**< Default: none. */
+    void *log_user;             /**< Handed to on_log. */
+} defupd_client_options;
+
+#define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
+    {                                                                                            \
+        (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0                                                                     \
+    }
+
+/** Bits of defupd_request.flags. Values are ABI. */
+enum {
+    DEFUPD_REQUEST_SCHEDULED = 1, /**< By a schedule, not a person: all gates are obeyed. */
+    DEFUPD_REQUEST_DRY_RUN = 2,   /**< Decide and report; download no content, change nothing
+                                       but metadata. */
+    DEFUPD_REQUEST_ACCEPT_QUARANTINED = 4, /**< With a named version: take it all the same. */
+    DEFUPD_REQUEST_OVER_BUDGET = 8,        /**< With a named version: bytes do not count. */
+    DEFUPD_REQUEST_REPAIR = 16             /**< defupd_client_verify(): replace what is damaged. */
+};
+
+/** What a call is about. Start from DEFUPD_REQUEST_INIT. Borrowed during the call. */
+typedef struct defupd_request {
+    uint32_t struct_size;          /**< Set by the INIT macro. */
+    uint32_t flags;                /**< DEFUPD_REQUEST_* bits. */
+    const char *const *components; /**< "tetra" or "tetra@1003", NULL-terminated. NULL: all of the
+                                        client's components. */
+} defupd_request;
+
+#define DEFUPD_REQUEST_INIT                    \
+    {                                          \
+        (uint32_t)sizeof(defupd_request), 0, 0 \
+    }
+
+/**
+ * Prepare a client. Touches no network, takes no lock, creates nothing.
+ *
+ * @param[out] client  owned by the caller on DEFUPD_OK, NULL otherwise
+ * @param      options see defupd_client_options
+ * @param[out] error   detail on failure; may be NULL
+ * @return DEFUPD_OK
+ * @return DEFUPD_E_INVALID      an option is missing or malformed; the message names it
+ * @return DEFUPD_E_UNSUPPORTED  options set a field newer than this library
+ * @return DEFUPD_E_STORE_OWNER  the state directory could be changed by others
+ * @return DEFUPD_E_IO, DEFUPD_E_NOMEM
+ * @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_open(defupd_client **client,
+                                                            const defupd_client_options *options,
+                                                            defupd_error *error);
+
+/** Release everything. Must not run while another call is at work. NULL is allowed. Never fails;
+ *  keeps errno. @since 0.1 */
+DEFUPD_API void defupd_client_close(defupd_client *client);
+
+/**
+ * Let the call that is at work in this client end soon with DEFUPD_E_CANCELLED; downloads are kept.
+ * A call that has already switched to the new set completes. Without a call at work, nothing
+ * happens. Does not block. Any thread; async-signal-safe. @since 0.1
+ */
+DEFUPD_API void defupd_cancel(defupd_client *client);
+
+/**
+ * Ask another process that is at work on this client's store to cancel its call.
+ *
+ * @param[out] pid  process that was asked; 0 when none is at work. May be NULL.
+ * @return DEFUPD_OK, DEFUPD_E_IO, DEFUPD_E_STORE_OWNER
+ * Does not wait for the other to end. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_cancel_other(defupd_client *client,
+                                                                    uint64_t *pid,
+                                                                    defupd_error *error);
+
+/**
+ * The calls below share their form.
+ *
+ * @param      request what it is about; NULL means DEFUPD_REQUEST_INIT
+ * @param[out] report  what was found and done, also on failure when the call got far enough (else
+ *                     NULL); owned by the caller. May be NULL.
+ * @param[out] error   detail on failure; may be NULL
+ * @return DEFUPD_OK   done, also when there was nothing to do
+ * @return otherwise   the first failing component's code, or the run's. Components that did not
+ *                     fail are updated all the same; the report has each one's code.
+ *
+ * Each blocks; callbacks come on the calling thread. All but defupd_client_check() with every
+ * source unreachable leave facts for defupd_client_status(). Codes that each can return:
+ *   -21xx and -22xx  no source served valid metadata or objects: the last one's failure
+ *   -23xx, -24xx     a release cannot be taken; the message names component and version
+ *   -25xx            this machine's disk or store; nothing half-done stays
+ *   DEFUPD_E_BUSY    another process writes to the store; the message has its pid
+ *   DEFUPD_E_CANCELLED, DEFUPD_E_NO_SOURCE, DEFUPD_E_NO_ROOT, DEFUPD_E_INVALID, DEFUPD_E_NOMEM
+ */
+
+/** Fetch metadata and decide; download no content. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_check(defupd_client *client,
+                                                             const defupd_request *request,
+                                                             defupd_report **report,
+                                                             defupd_error *error);
+
+/** Check, download, install. All components that can be updated are activated by one switch.
+ *  @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_update(defupd_client *client,
+                                                              const defupd_request *request,
+                                                              defupd_report **report,
+                                                              defupd_error *error);
+
+/** The first half: check, and fetch the objects into downloads/. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_download(defupd_client *client,
+                                                                const defupd_request *request,
+                                                                defupd_report **report,
+                                                                defupd_error *error);
+
+/** The second half: install what is downloaded, without network, even when metadata has expired
+ *  meanwhile. DEFUPD_E_NOT_DOWNLOADED when a named version is not there. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_install(defupd_client *client,
+                                                               const defupd_request *request,
+                                                               defupd_report **report,
+                                                               defupd_error *error);
+
+/** Go back: each named component to its named version or to the newest earlier one on disk that is
+ *  neither withdrawn nor in quarantine; without names, all components to the parent generation.
+ *  Needs no network. The version left behind is skipped by later updates that do not name it.
+ *  DEFUPD_E_NO_PREVIOUS, DEFUPD_E_NOT_INSTALLED. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_rollback(defupd_client *client,
+                                                                const defupd_request *request,
+                                                                defupd_report **report,
+                                                                defupd_error *error);
+
+/** One finding of defupd_client_verify(). */
+typedef struct defupd_damage {
+    uint32_t struct_size;
+    uint32_t repaired; /**< 1 when it was replaced. */
+    uint64_t version;
+    const char *component;
+    const char *path; /**< In the component's tree. */
+    const char *what; /**< "content differs", "missing", "not part of the release", ... */
+} defupd_damage;
+
+/** Receives findings, on the calling thread; borrowed for the duration of the callback. */
+typedef void (*defupd_damage_fn)(void *user, const defupd_damage *damage);
+
+/**
+ * Hash every installed byte of the current generation and compare it with what was signed. With
+ * DEFUPD_REQUEST_REPAIR, damaged and missing files are replaced by rename from the release's full
+ * bundle, fetched from the sources when it is not in downloads/.
+ *
+ * @param[out] files  number of files looked at; may be NULL
+ * @return DEFUPD_OK         all is right, or was repaired
+ * @return DEFUPD_E_DAMAGED  something differs; `on_damage` was told each
+ * @return others as above
+ * @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_verify(defupd_client *client,
+                                                              const defupd_request *request,
+                                                              defupd_damage_fn on_damage,
+                                                              void *user, uint64_t *files,
+                                                              defupd_error *error);
+
+/** What is installed and known. Does not wait for a writer. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_status(defupd_client *client,
+                                                              defupd_status **status,
+                                                              defupd_error *error);
+
+/** Releases that the verified manifests list, and versions on disk. `component` NULL: all.
+ *  DEFUPD_E_NO_COMPONENT. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_list(defupd_client *client,
+                                                            const char *component,
+                                                            defupd_listing **listing,
+                                                            defupd_error *error);
+
+/** Keep a component at its version until defupd_client_unhold(). Allowed before it is installed.
+ *  @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_hold(defupd_client *client,
+                                                            const char *component,
+                                                            defupd_error *error);
+
+/** Let a component go only to `version` until defupd_client_unhold(). @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_pin(defupd_client *client,
+                                                           const char *component, uint64_t version,
+                                                           defupd_error *error);
+
+/** Remove hold, pin and the skip that a rollback left. Nothing to remove is no error. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_unhold(defupd_client *client,
+                                                              const char *component,
+                                                              defupd_error *error);
+
+/** Throw away downloads and staging. @param[out] bytes freed; may be NULL. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_clean(defupd_client *client, uint64_t *bytes,
+                                                             defupd_error *error);
+
+/** Pin the options' trusted_root anew and forget all metadata and seen versions: on purpose, by a
+ *  person. What is installed stays. DEFUPD_E_NO_ROOT, -22xx when it is not a valid root.
+ *  @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_trust_reset(defupd_client *client,
+                                                                   defupd_error *error);
+
+/** One trusted role, for `trust show`. */
+typedef struct defupd_role {
+    uint32_t struct_size;
+    uint32_t threshold; /**< Signatures needed. */
+    uint64_t version;   /**< 0 when none is there yet. */
+    int64_t expires;    /**< Unix seconds, 0 if none. */
+    const char *name;   /**< "root", "timestamp", ..., or a component's. */
+    const char
+        *keyids; /**< Hex ids with key types, "ed25519:8f3c... ecdsa:..."; space-separated. */
+} defupd_role;
+
+typedef void (*defupd_role_fn)(void *user, const defupd_role *role);
+
+/** Tell each trusted role. DEFUPD_E_NO_ROOT when none is pinned. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_trust_show(defupd_client *client,
+                                                                  defupd_role_fn on_role,
+                                                                  void *user, defupd_error *error);
+
+/**
+ * Replace a report file in the state directory atomically and durably, mode 0644, for programs
+ * that write reports beside the store ("local.xml").
+ *
+ * @param name   plain file name, one of local.xml and posture.json
+ * @return DEFUPD_OK, DEFUPD_E_INVALID, DEFUPD_E_IO, DEFUPD_E_NO_SPACE; the old file is then intact
+ * @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_write_report(defupd_client *client,
+                                                                    const char *name,
+                                                                    const void *bytes,
+                                                                    uint64_t count,
+                                                                    defupd_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which release, by which objects. Pure: every fact comes in as an argument, so a test is a table.
+ * Layer: uses base/, and manifest/'s types (manifest/manifest.h holds data only).
+ *
+ * gate.c    may this host take this release? (DESIGN's table of gates, docs/architecture.md)
+ * target.c  the release to go to
+ * path.c    the cheapest objects that lead there
+ */
+#ifndef DU_PLAN_PLAN_H
+#define DU_PLAN_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <defupd/report.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "manifest/manifest.h"
+
+enum du_order {
+    DU_ORDER_SCHEDULED, /* all gates */
+    DU_ORDER_UPDATE,    /* a person: `update`, `forceupdate` */
+    DU_ORDER_NAMED      /* a person names the version: `update C@V` */
+};
+
+struct du_engine {
+    const char *name;
+    const char *version; /* dotted numbers */
+};
+struct du_installed {
+    const char *component;
+    uint64_t version;
+};
+
+/* What this host is and has. All borrowed. */
+struct du_plan_facts {
+    enum du_order order;
+    uint64_t named;                      /* with DU_ORDER_NAMED */
+    int64_t now;                         /* fixed at the start of the run */
+    uint64_t installed;                  /* 0 if none */
+    const unsigned char *installed_tree; /* digest of its index; NULL if none */
+    uint64_t held;                       /* installed version is kept: 1, else 0 */
+    uint64_t pin;                        /* 0 if none */
+    uint64_t skip;                       /* 0 if none */
+    const uint64_t *quarantine;
+    size_t quarantines;
+    bool accept_quarantined;
+    const uint64_t *on_disk; /* versions complete in versions/: cost no bytes */
+    size_t on_disks;
+    uint32_t cohort; /* of the release being judged: asked through `cohort_of` when set */
+    uint32_t (*cohort_of)(void *user, uint64_t version);
+    void *cohort_user;
+    const char *ring; /* NULL if none */
+    const struct du_engine *engine;
+    size_t engines;
+    const struct du_installed
+        *other; /* components with the version they will have after this run */
+    size_t others;
+    const char *const *codec; /* delta and bundle codecs this client decodes, NULL-terminated */
+    /* Bytes of an object that need no fetching any more: all of them, or a part. */
+    uint64_t (*have)(void *user, const struct du_object *object);
+    void *have_user;
+};
+
+#define DU_PLAN_STEPS_MAX 2
+struct du_plan {
+    int32_t action;   /* defupd_action */
+    int32_t reason;   /* defupd_reason */
+    defupd_code code; /* DEFUPD_OK, or why an order cannot be followed (HELD, QUARANTINED, ...) */
+    const struct du_release *target; /* borrowed from the manifest; NULL when nothing changes */
+    uint64_t newest;                 /* newest visible release that is not withdrawn, 0 if none */
+    bool on_disk;                    /* the target is in versions/ */
+    const struct du_object *step[DU_PLAN_STEPS_MAX]; /* in order; step[0]->from is the installed one
+                                                        or 0 */
+    uint64_t step_version[DU_PLAN_STEPS_MAX];        /* version that each step yields */
+    size_t steps;
+    uint64_t bytes;      /* still to fetch */
+    uint64_t full_bytes; /* of the target's full bundle */
+    char text[256];      /* one line for people; "" when nothing needs saying */
+};
+
+/* Never fails: what stands in the way is in reason, code and text. */
+void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,
+                  const struct du_plan_facts *facts);
+
+/* Where a rollback without a named version goes: the newest of `on_disk` that is older than
+ * `installed`, not withdrawn in the manifest (may be NULL) and not in quarantine; 0 if none. */
+uint64_t du_plan_rollback(const struct du_manifest *manifest, const struct du_plan_facts *facts);
+
+/* First 8 bytes, big endian, of HMAC-SHA256(host-id, component NUL version), modulo 1000: computed
+ * by the caller's digest. */
+uint32_t du_plan_cohort(const unsigned char hmac[DU_SHA256_BYTES]);
+
+/* Compare dotted numbers ("1.10" > "1.9"); -1, 0, 1. Missing parts are 0. */
+int du_plan_compare_versions(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only code that knows the order of steps (DESIGN's "flow of one update",
+ * docs/architecture.md). Binds trust, manifest, plan, fetch, bundle and store together; reports
+ * each outcome once.
+ */
+#ifndef DU_UPDATE_UPDATE_H
+#define DU_UPDATE_UPDATE_H
+
+#include <stdatomic.h>
+
+#include <defupd/client.h>
+
+#include "base/err.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "sys/sys.h"
+
+/* Everything a run needs; client/ fills it from the options and owns it. */
+struct du_context {
+    const struct du_sys *sys;
+    struct du_store store;
+    struct du_events events;
+    const defupd_client_options *options; /* a complete copy with defaults filled in */
+    atomic_bool cancel;
+};
+
+enum du_run_kind { DU_RUN_CHECK, DU_RUN_DOWNLOAD, DU_RUN_INSTALL, DU_RUN_UPDATE };
+
+/* Contracts: the functions of the same name in <defupd/client.h>; pointers are never NULL here
+ * except `request`'s list. */
+DEFUPD_MUST_CHECK defupd_code du_run(struct du_context *ctx, enum du_run_kind kind,
+                                     const defupd_request *request, defupd_report **report,
+                                     defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
+                                          defupd_report **report, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_verify(struct du_context *ctx, const defupd_request *request,
+                                        defupd_damage_fn on_damage, void *user, uint64_t *files,
+                                        defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_status(struct du_context *ctx, defupd_status **status,
+                                        defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_list(struct du_context *ctx, const char *component,
+                                      defupd_listing **listing, defupd_error *err);
+
+#endif
