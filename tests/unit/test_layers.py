@@ -194,7 +194,7 @@ def no_file_knows_somebodys_machine():
 
 def every_source_names_its_licence():
     for path, text in FILES.items():
-        if path.endswith((".c", ".h", ".py", ".sh", ".cpp")) or text.startswith("#!"):
+        if path.endswith((".c", ".h", ".py", ".sh", ".cpp", ".map")) or text.startswith("#!"):
             if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.split("\n")[:2]):
                 yield path
 
