@@ -62,10 +62,10 @@ typedef struct defupd_client_options {
     void *log_user;             /**< Handed to on_log. */
 } defupd_client_options;
 
-#define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
-    {                                                                                            \
-        (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0                                                                     \
+#define DEFUPD_CLIENT_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
+            0, 0, 0, 0, 0, 0                                                                       \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -177,7 +177,8 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_install(defupd_client *cl
                                                                defupd_error *error);
 
 /** Go back: each named component to its named version or to the newest earlier one on disk that is
- *  neither withdrawn nor in quarantine; without names, all components to the parent generation.
+ *  neither withdrawn nor in quarantine; without names, the last change is undone: what was older in
+ *  the newest generation on disk that had anything older. A second rollback goes further back.
  *  Needs no network. The version left behind is skipped by later updates that do not name it.
  *  DEFUPD_E_NO_PREVIOUS, DEFUPD_E_NOT_INSTALLED. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_rollback(defupd_client *client,
