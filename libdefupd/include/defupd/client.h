@@ -62,10 +62,10 @@ typedef struct defupd_client_options {
     void *log_user;             /**< Handed to on_log. */
 } defupd_client_options;
 
-#define DEFUPD_CLIENT_OPTIONS_INIT                                                                 \
-    {                                                                                              \
-        (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
-            0, 0, 0, 0, 0, 0                                                                       \
+#define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
+    {                                                                                            \
+        (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0                                                                     \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
