@@ -290,18 +290,35 @@ static defupd_code read_line(struct du_trust *trust, char *line, defupd_error *e
     return du_seen_raise(trust, line, strlen(line), version, err);
 }
 
+static defupd_code read_lines(struct du_trust *trust, char *text, defupd_error *err)
+{
+    char *rest = NULL;
+
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        DU_TRY(read_line(trust, line, err));
+    return DEFUPD_OK;
+}
+
 defupd_code du_trust_seen_read(struct du_trust *trust, struct du_bytes bytes, defupd_error *err)
 {
     size_t body = 0;
     DU_AUTO_FREE char *text = NULL;
-    char *rest = NULL;
+    DU_AUTO_TRUST *read = NULL; /* all or nothing: only its seen and marks are used */
 
     if (!du_fact_holds(bytes, &body))
         return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT, "seen: damaged, its sum does not hold");
     text = strndup((const char *)bytes.data + strlen(HEAD), body - strlen(HEAD));
-    if (text == NULL)
+    read = calloc(1, sizeof *read);
+    if (text == NULL || read == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for versions seen");
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-        DU_TRY(read_line(trust, line, err));
+    DU_TRY(read_lines(read, text, err));
+    for (size_t i = 0; i < read->seen_count; i++)
+        DU_TRY(du_seen_raise(trust, read->seen[i].name, strlen(read->seen[i].name),
+                             read->seen[i].version, err));
+    if (read->mark_count > 0) {
+        free(trust->marks);
+        trust->mark_count = read->mark_count;
+        trust->marks = du_take(&read->marks);
+    }
     return DEFUPD_OK;
 }
