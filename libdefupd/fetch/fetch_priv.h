@@ -31,8 +31,9 @@ struct du_fetch {
     void *log_user;
     du_fetch_failed_fn on_failed;
     void *failed_user;
-    CURL *curl;  /* one handle for all requests: it keeps the connections */
-    bool global; /* curl_global_init() is ours to undo */
+    CURL *curl;   /* one handle for all requests */
+    CURLM *multi; /* drives it, and keeps the connections */
+    bool global;  /* curl_global_init() is ours to undo */
     char detail[CURL_ERROR_SIZE];
 };
 
