@@ -31,7 +31,7 @@ struct server {
 };
 
 /* Servers cannot be found or do not start: the machine lacks what the base list names. */
-static inline void server_abort(const char *what)
+__attribute__((noreturn)) static inline void server_abort(const char *what)
 {
     printf("Bail out! cannot start %s: %s\n", what, strerror(errno));
     (void)fflush(stdout);
