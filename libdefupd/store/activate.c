@@ -171,8 +171,8 @@ static defupd_code take_number(const struct du_store *store, struct du_generatio
  * 3 must be durable before 5: else a power cut could keep the switch and lose what it points to.
  * Proven by tests/fault/test_store_activate.c and tests/crash/test_store_power.c.
  */
-static defupd_code activate(struct du_store *store, struct du_generation *next, int64_t now,
-                            bool *switched, defupd_error *err)
+defupd_code du_store_activate(struct du_store *store, struct du_generation *next, int64_t now,
+                              bool *switched, defupd_error *err)
 {
     const struct du_sys *sys = store->sys;
     DU_AUTO_GENERATION before = { 0 };
@@ -180,6 +180,8 @@ static defupd_code activate(struct du_store *store, struct du_generation *next, 
     char name[DU_VERSION_TEXT];
     defupd_code rc;
 
+    *switched = false;
+    DU_NEED_LOCK(store, err);
     /* A damaged current generation only means that every member is looked at as if it were new. */
     rc = du_store_current(store, &before, err);
     if (rc != DEFUPD_OK && rc != DEFUPD_E_STORE_CORRUPT)
@@ -195,21 +197,9 @@ static defupd_code activate(struct du_store *store, struct du_generation *next, 
     if (rc == DEFUPD_OK && sys->renameat(staging, NEW, generations, name) != 0)
         rc = DU_FAIL_IO(err, "rename to generations/%s", name);
     if (rc != DEFUPD_OK) {
-        defupd_error ignored;
-        (void)du_tree_remove(sys, staging, NEW, NULL, &ignored);
+        du_store_discard(store, staging, NEW);
         return rc;
     }
     DU_TRY(du_dir_sync(sys, generations, "generations", err));
     return switch_to(store, next->number, switched, err);
-}
-
-defupd_code du_store_activate(struct du_store *store, struct du_generation *next, int64_t now,
-                              bool *switched, defupd_error *err)
-{
-    *switched = false;
-    DU_NEED_LOCK(store, err);
-    if (activate(store, next, now, switched, err) != DEFUPD_OK)
-        return du_err_prefix(err, "activating generation %llu in %s",
-                             (unsigned long long)next->number, store->path);
-    return DEFUPD_OK;
 }

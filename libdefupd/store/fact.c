@@ -80,11 +80,14 @@ static const char *const folders[] = {
     [DU_FACT_TRIAL] = "trial",
 };
 
+/* "agent", which no component may be called, is the run as a whole. */
 static bool name_ok(enum du_fact_kind kind, const char *name)
 {
     uint64_t number;
 
-    return kind == DU_FACT_TRIAL ? du_version_parse(name, &number) : du_name_ok(name);
+    if (kind == DU_FACT_TRIAL)
+        return du_version_parse(name, &number);
+    return du_name_ok(name) || (kind == DU_FACT_SCHEDULE && strcmp(name, "agent") == 0);
 }
 
 enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact_kind kind,

@@ -307,14 +307,34 @@ static defupd_code from_links(const struct du_store *store, const struct du_link
     return DEFUPD_OK;
 }
 
-/* Engines follow the links, so it is they that say what is installed. */
-static bool agree(const struct du_generation *generation, const struct du_links *links)
+/* generation.xml has no checksum, but it says twice what it means: a member's version leads to a
+ * record with the member's digest. Where the link leads elsewhere and the record agrees, the link
+ * is what is damaged, and `verify` says so; where neither agrees, the text is. */
+static bool is_credible(const struct du_store *store, const struct du_generation *generation,
+                        const struct du_links *links)
 {
     for (size_t i = 0; i < generation->count; i++) {
-        if (!du_links_have(links, generation->member[i].component, generation->member[i].version))
+        const struct du_member *member = &generation->member[i];
+        unsigned char tree[DU_SHA256_BYTES];
+        defupd_error ignored;
+
+        if (!du_links_have(links, member->component, member->version) &&
+            (du_record_tree(store, member->component, member->version, tree, &ignored) !=
+                 DEFUPD_OK ||
+             memcmp(tree, member->tree, sizeof tree) != 0))
             return false;
     }
-    return generation->count == links->count;
+    return true;
+}
+
+bool du_store_link_holds(const struct du_store *store, uint64_t number,
+                         const struct du_member *member)
+{
+    DU_AUTO_LINKS links = { 0 };
+    defupd_error ignored;
+
+    return du_links_add(store, number, &links, &ignored) == DEFUPD_OK &&
+           du_links_have(&links, member->component, member->version);
 }
 
 defupd_code du_store_generation(const struct du_store *store, uint64_t number,
@@ -330,7 +350,7 @@ defupd_code du_store_generation(const struct du_store *store, uint64_t number,
     rc = from_xml(store, dir, number, &found, err);
     if (rc == DEFUPD_E_STORE_FORMAT || rc == DEFUPD_E_NOMEM)
         return rc;
-    if (rc != DEFUPD_OK || !agree(&found, &links)) {
+    if (rc != DEFUPD_OK || !is_credible(store, &found, &links)) {
         du_generation_free(&found);
         DU_TRY(from_links(store, &links, number, dir, &found, err));
     }

@@ -193,6 +193,14 @@ defupd_code du_store_replace_shared(const struct du_store *store, const char *na
     return du_dir_sync(sys, store->dir, name, err);
 }
 
+void du_store_discard(const struct du_store *store, int dir, const char *name)
+{
+    defupd_error ignored;
+
+    if (du_tree_remove(store->sys, dir, name, NULL, &ignored) != DEFUPD_OK)
+        return;
+}
+
 /* Names with a dot are not the store's own (lock, current, trust, ...); "x.tmp" are leftovers. */
 static bool is_report_name(const char *name)
 {

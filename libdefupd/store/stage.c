@@ -63,8 +63,8 @@ void du_store_stage_drop(struct du_store *store, const char *component, uint64_t
     staged_names(folder, record, component, version);
     if (store->lock < 0 || du_store_sub(store, "staging", &staging, &ignored) != DEFUPD_OK)
         return;
-    (void)du_tree_remove(store->sys, staging, folder, NULL, &ignored);
-    (void)du_tree_remove(store->sys, staging, record, NULL, &ignored);
+    du_store_discard(store, staging, folder);
+    du_store_discard(store, staging, record);
 }
 
 /* Where there is no syncfs(2): each file, then the directory that holds it. */

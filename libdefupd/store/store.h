@@ -110,9 +110,9 @@ DEFUPD_MUST_CHECK defupd_code du_generation_put(struct du_generation *generation
                                                 const struct du_member *member, defupd_error *err);
 void du_generation_drop(struct du_generation *generation, const char *component);
 
-/* The current one; number 0 when nothing is installed. When generation.xml cannot be read or says
- * other versions than the directory's links, the members are taken from the links and the versions'
- * records (label "", published 0). `out` is overwritten.
+/* The current one; number 0 when nothing is installed. When generation.xml cannot be read or is not
+ * credible, the members are taken from the directory's links and the versions' records (label "",
+ * published 0). `out` is overwritten.
  * Errors: DEFUPD_E_STORE_CORRUPT, DEFUPD_E_STORE_FORMAT, DEFUPD_E_IO (ENOENT, du_is_missing(): no
  * generation has that number), DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_store_current(const struct du_store *store,
@@ -274,7 +274,8 @@ enum du_fact_kind { DU_FACT_HOLD, DU_FACT_QUARANTINE, DU_FACT_SCHEDULE, DU_FACT_
 enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
 
 /* Never fails: a file that is damaged, too large or from a newer format is UNREADABLE, and the
- * caller takes the safe side. `name` is a component or, for trials, a generation's number. */
+ * caller takes the safe side. `name` is a component; for trials, a generation's number; for
+ * schedules also "agent". */
 enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact_kind kind,
                                       const char *name, struct du_fact *fact);
 /* [L] An empty fact removes the file. */

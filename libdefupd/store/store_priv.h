@@ -84,6 +84,9 @@ DEFUPD_MUST_CHECK defupd_code du_store_component_dir(const struct du_store *stor
 void du_version_name(char out[DU_VERSION_TEXT], uint64_t version);
 void du_record_name(char out[DU_VERSION_TEXT + 6], uint64_t version);
 
+/* Remove what a failed step left: best effort, the sweep finds the rest. */
+void du_store_discard(const struct du_store *store, int dir, const char *name);
+
 /* --- fact.c --- */
 
 /* The whole file: header, lines, checksum. */
