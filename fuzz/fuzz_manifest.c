@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a manifest; what is understood is planned with, from every version and order. */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "fuzz.h"
+
 #include <string.h>
 
 #include "base/name.h"
 #include "plan/plan.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Also when assertions are compiled out. */
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static uint64_t have(void *user, const struct du_object *object)
 {
@@ -35,26 +25,27 @@ static void check(const struct du_plan *plan, const struct du_manifest *manifest
 {
     const struct du_release *target = plan->target;
 
-    must(memchr(plan->text, '\0', sizeof plan->text) != NULL);
-    must(du_utf8_ok(plan->text, strlen(plan->text)));
-    must((target != NULL) == (plan->action != DEFUPD_ACTION_NONE));
-    must(plan->code == DEFUPD_OK || (target == NULL && plan->text[0] != '\0'));
+    FUZZ_CHECK(memchr(plan->text, '\0', sizeof plan->text) != NULL);
+    FUZZ_CHECK(du_utf8_ok(plan->text, strlen(plan->text)));
+    FUZZ_CHECK((target != NULL) == (plan->action != DEFUPD_ACTION_NONE));
+    FUZZ_CHECK(plan->code == DEFUPD_OK || (target == NULL && plan->text[0] != '\0'));
     if (target == NULL)
         return;
-    must(du_manifest_find(manifest, target->version) == target);
-    must(target->requires == NULL && !target->withdrawn);
-    must(target->version != facts->installed);
-    must(target->version > facts->installed || facts->order == DU_ORDER_NAMED ||
-         plan->action == DEFUPD_ACTION_REPLACE);
-    must(facts->held == 0 || plan->action == DEFUPD_ACTION_REPLACE);
-    must(plan->on_disk == (plan->steps == 0) && plan->steps <= DU_PLAN_STEPS_MAX);
+    FUZZ_CHECK(du_manifest_find(manifest, target->version) == target);
+    FUZZ_CHECK(target->requires == NULL && !target->withdrawn);
+    FUZZ_CHECK(target->version != facts->installed);
+    FUZZ_CHECK(target->version > facts->installed || facts->order == DU_ORDER_NAMED ||
+               plan->action == DEFUPD_ACTION_REPLACE);
+    FUZZ_CHECK(facts->held == 0 || plan->action == DEFUPD_ACTION_REPLACE);
+    FUZZ_CHECK(plan->on_disk == (plan->steps == 0) && plan->steps <= DU_PLAN_STEPS_MAX);
     if (plan->steps == 0)
         return;
-    must(plan->step_version[plan->steps - 1] == target->version);
-    must(plan->step[0]->from == 0 ? plan->steps == 1 : plan->step[0]->from == facts->installed);
-    must(plan->steps == 1 || plan->step[1]->from == plan->step_version[0]);
+    FUZZ_CHECK(plan->step_version[plan->steps - 1] == target->version);
+    FUZZ_CHECK(plan->step[0]->from == 0 ? plan->steps == 1
+                                        : plan->step[0]->from == facts->installed);
+    FUZZ_CHECK(plan->steps == 1 || plan->step[1]->from == plan->step_version[0]);
     if (strcmp(target->full.codec, facts->codec[0]) == 0)
-        must(plan->bytes <= target->full.bytes);
+        FUZZ_CHECK(plan->bytes <= target->full.bytes);
 }
 
 static void plan_all(const struct du_manifest *manifest)
@@ -95,9 +86,9 @@ static void plan_all(const struct du_manifest *manifest)
             facts.named = manifest->release[k].version;
             du_plan_make(&plan, manifest, &facts);
             check(&plan, manifest, &facts);
-            must(plan.target == NULL || plan.target == &manifest->release[k]);
+            FUZZ_CHECK(plan.target == NULL || plan.target == &manifest->release[k]);
         }
-        must(du_plan_rollback(manifest, &facts) <= facts.installed);
+        FUZZ_CHECK(du_plan_rollback(manifest, &facts) <= facts.installed);
     }
 }
 
@@ -108,12 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     defupd_error err = { 0 };
 
     if (du_manifest_parse(&manifest, &bytes, "tetra", "fuzz", &err) != DEFUPD_OK) {
-        must(manifest == NULL && err.code != DEFUPD_OK && err.message[0] != '\0');
-        must(err.code != DEFUPD_E_BUG);
+        FUZZ_CHECK(manifest == NULL && err.code != DEFUPD_OK && err.message[0] != '\0');
+        FUZZ_CHECK(err.code != DEFUPD_E_BUG);
         return 0;
     }
     for (size_t i = 1; i < manifest->count; i++)
-        must(manifest->release[i - 1].version > manifest->release[i].version);
+        FUZZ_CHECK(manifest->release[i - 1].version > manifest->release[i].version);
     plan_all(manifest);
     du_manifest_free(manifest);
     return 0;
