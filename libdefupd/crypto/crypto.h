@@ -20,6 +20,7 @@ enum du_hash_alg { DU_SHA256 = 1, DU_SHA512 = 2 };
 /* A running digest. Zeroed is valid for du_hash_free(). */
 struct du_hash {
     enum du_hash_alg alg;
+    bool failed; /* an accelerator gave up: du_hash_final() then writes zeros */
     union {
         uint64_t align;
         unsigned char space[256];
@@ -61,6 +62,8 @@ DEFUPD_MUST_CHECK defupd_code du_key_parse(struct du_key **key, bool *known, con
                                            defupd_error *err);
 void du_key_free(struct du_key *key);
 enum du_key_type du_key_kind(const struct du_key *key);
+/* The same public key, however it was written down. */
+bool du_key_same(const struct du_key *a, const struct du_key *b);
 
 /* Does `signature` over `message` verify? ECDSA signatures are ASN.1 DER over SHA-256; RSA ones are
  * PSS with MGF1-SHA256 and any salt length. Malformed signatures are false, not errors. Stateless:
