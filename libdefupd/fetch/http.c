@@ -310,13 +310,13 @@ static defupd_code judge_status(struct hop *hop, long status, char **next)
         note_refused_range(hop);
     if (status == 429 || status == 503)
         get->retry_after_s = du_answer_retry_after(&hop->answer, hop->fetch->sys->now_s());
-    code = du_status_code(hop->fetch, status);
-    if (get->retry_after_s > 0)
-        return DU_FAIL(hop->err, code, "%s: HTTP %ld, try again in %" PRIu32 " s", hop->shown,
-                       status, get->retry_after_s);
+    code = du_status_code(hop->fetch, status, hop->answer.by_proxy);
     if (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_DOWNLOAD)
         return DU_FAIL(hop->err, code, "%s: through proxy %s: HTTP %ld", hop->shown,
                        hop->fetch->proxy_name, status);
+    if (get->retry_after_s > 0)
+        return DU_FAIL(hop->err, code, "%s: HTTP %ld, try again in %" PRIu32 " s", hop->shown,
+                       status, get->retry_after_s);
     return DU_FAIL(hop->err, code, "%s: HTTP %ld", hop->shown, status);
 }
 
