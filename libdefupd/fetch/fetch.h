@@ -26,17 +26,21 @@ struct du_fetch_options {
     const char *proxy;          /* NULL: none, and the environment is not read */
     const char *ca_file;        /* NULL: the system's */
     const char *user_agent;
-    uint32_t connect_timeout_ms, stall_timeout_ms,
-        total_timeout_ms; /* 0: the defaults of client.h */
-    uint32_t attempts;    /* for each source and file; at least 1 */
-    struct du_tick
-        tick; /* called at least every second of waiting; ends a transfer with its code */
+    /* 0: the defaults of client.h. The total counts the time that all transfers of this handle
+     * take together, not what is done between them. */
+    uint32_t connect_timeout_ms, stall_timeout_ms, total_timeout_ms;
+    uint32_t attempts; /* for each source and file, when the failure may pass; 0 means 1 */
+    /* Called at least every second of waiting; ends a transfer with its code. Only a name server
+     * that does not answer can hold that up, for as long as the system's resolver tries. */
+    struct du_tick tick;
     void (*log)(void *user, defupd_level level, const char *module, const char *text);
     void *log_user;
 };
 
-/* Errors: DEFUPD_E_INVALID (a source or proxy that is no http, https or file URL, or carries a
- * query or fragment; the message names it), DEFUPD_E_NOMEM. Opens no connection. */
+/* Errors: DEFUPD_E_INVALID (a source that is no http, https or file URL or carries a query or
+ * fragment, a proxy that is not http://HOST:PORT or https://HOST:PORT; the message names it,
+ * without its password), DEFUPD_E_UNSUPPORTED (libcurl lacks TLS), DEFUPD_E_NOMEM. Opens no
+ * connection. One thread at a time; keeps its connections until it is freed. */
 DEFUPD_MUST_CHECK defupd_code du_fetch_new(struct du_fetch **out,
                                            const struct du_fetch_options *options,
                                            defupd_error *err);
@@ -52,13 +56,14 @@ const char *du_fetch_source_name(const struct du_fetch *fetch, size_t source);
 struct du_fetch_file {
     const char *path;   /* below the source's base URL; each part is percent-encoded here */
     size_t bytes_max;   /* byte bytes_max + 1 ends the transfer with DEFUPD_E_TOOLARGE */
-    const char *etag;   /* NULL, or send If-None-Match */
+    const char *etag;   /* NULL or "", or send If-None-Match */
     bool not_modified;  /* out: 304, `body` is empty */
     char etag_out[128]; /* out: ETag of the answer, "" if none or longer */
     long status;        /* out: HTTP status, 0 if there was no answer; 404 for a missing file:// */
     uint32_t retry_after_s; /* out: Retry-After of a 429 or 503, capped at 7 days; else 0 */
 };
-/* Blocks. Errors: -21xx (the message has the URL without credentials), DEFUPD_E_NOMEM, the tick's.
+/* Blocks. On failure `body` is empty. Errors: -21xx (the message begins with the URL, without
+ * credentials), DEFUPD_E_LIMIT (the buffer is smaller than bytes_max), DEFUPD_E_NOMEM, the tick's.
  */
 DEFUPD_MUST_CHECK defupd_code du_fetch_memory(struct du_fetch *fetch, size_t source,
                                               struct du_fetch_file *file, struct du_buf *body,
@@ -73,21 +78,25 @@ struct du_want {
 
 /*
  * Fetch one signed object into a file, trying the sources in order from `first`, then from the
- * start again. Bytes already in `fd` are hashed and continued by a range request; a source that
- * answers with the whole file restarts it. Bytes are hashed as they arrive.
+ * start again. Bytes already in `fd` are hashed and continued by a range request, and each source
+ * continues where the one before it stopped; a source that answers with the whole file restarts it.
+ * Bytes are hashed as they arrive. When bytes of several origins do not make the object, it is
+ * fetched anew from the one source that is at hand before that is called wrong.
  *
- * fd       open for reading and writing
- * source   out: the source that delivered the last byte
+ * fd       open for reading and writing; its offset is used
+ * source   out, on success: the source that delivered the last byte (`first` when no byte lacked)
  * fetched  out, also on failure: bytes that came over the wire in this call
  *
  * DEFUPD_OK means that length and digest equal `want`; anything else means `fd` holds bytes nobody
- * has vouched for (a prefix worth continuing, or nothing: after a digest mismatch it is emptied).
- * Blocks. Errors, the last source's when several failed:
+ * has vouched for (a prefix worth continuing, or nothing: after a digest mismatch or too many bytes
+ * it is emptied). Blocks. Errors, the last source's when several failed:
  *   -21xx                as in client.h
- *   DEFUPD_E_TOOLARGE    byte length_bytes + 1 arrived; the transfer stopped there
- *   DEFUPD_E_DIGEST      right length, wrong content, from every source that answered
- *   DEFUPD_E_IO, DEFUPD_E_NO_SPACE   writing `fd` failed; no further source was tried
- *   the tick's
+ *   DEFUPD_E_TOOLARGE    more than length_bytes announced, or byte length_bytes + 1 arrived; the
+ *                        transfer stopped there
+ *   DEFUPD_E_DIGEST      right length, wrong content; or the source's file is shorter than signed
+ *   DEFUPD_E_NO_SOURCE   there is none
+ *   DEFUPD_E_IO, DEFUPD_E_NO_SPACE   reading or writing `fd` failed; no further source was tried
+ *   DEFUPD_E_NOMEM, the tick's
  */
 DEFUPD_MUST_CHECK defupd_code du_fetch_object(struct du_fetch *fetch, size_t first, int fd,
                                               const struct du_want *want, size_t *source,

@@ -58,7 +58,7 @@ DEFUPD_MUST_CHECK defupd_code du_file_hash(const struct du_sys *sys, int fd, con
                                            unsigned char sha256[DU_SHA256_BYTES], uint64_t *size,
                                            defupd_error *err);
 
-/* The only maker of a du_verified_file: reads the whole file and compares length and digest.
+/* Vouches for an object that is on disk: reads the whole file and compares length and digest.
  * Errors: DEFUPD_E_DIGEST (the message names both digests and `what`), DEFUPD_E_IO. */
 DEFUPD_MUST_CHECK defupd_code du_object_verify(const struct du_sys *sys, int fd, uint64_t bytes,
                                                const unsigned char sha256[DU_SHA256_BYTES],
@@ -69,8 +69,9 @@ DEFUPD_MUST_CHECK defupd_code du_object_verify(const struct du_sys *sys, int fd,
  * in order of their paths cost one open each. Modes are set whatever the umask. */
 struct du_place {
     const struct du_sys *sys;
-    int root; /* borrowed */
-    int dir;  /* the last parent, -1 when none; owned */
+    int root;      /* borrowed */
+    int dir;       /* the last parent, -1 when none; owned */
+    bool no_clone; /* this file system has shown that it makes no reflinks */
     char dir_path[DU_PATH_MAX + 1];
 };
 void du_place_init(struct du_place *place, const struct du_sys *sys, int root);
@@ -84,11 +85,11 @@ DEFUPD_MUST_CHECK defupd_code du_place_parent(struct du_place *place, const char
 /* Create a new file (O_EXCL) with mode 0644 or 0755; *fd yours. */
 DEFUPD_MUST_CHECK defupd_code du_place_file(struct du_place *place, const char *path, bool exec,
                                             int *fd, defupd_error *err);
-/* Put a file of another tree here without reading its content if that is possible: reflink, else a
- * hard link when the mode is the same, else a copy. `from` is the root of the other tree. *hashed
- * and `sha256` tell the digest of what was copied when a copy was needed. */
+/* Put a file of another tree here without reading its content if that is possible: a reflink, else
+ * a hard link when the mode is the same, else a copy. `from` stands on the other tree's root. Who
+ * calls vouches for the content. */
 DEFUPD_MUST_CHECK defupd_code du_place_reuse(struct du_place *place, const char *path, bool exec,
-                                             int from, const char *from_path, bool from_exec,
-                                             defupd_error *err);
+                                             struct du_place *from, const char *from_path,
+                                             bool from_exec, defupd_error *err);
 
 #endif

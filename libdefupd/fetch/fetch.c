@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetch/fetch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/name.h"
+#include "fetch/fetch_priv.h"
+
+static defupd_code copy_sources(struct du_fetch *fetch, const char *const *sources,
+                                defupd_error *err)
+{
+    size_t count = 0;
+
+    while (sources != NULL && sources[count] != NULL)
+        count++;
+    if (count == 0)
+        return DEFUPD_OK;
+    fetch->source = calloc(count, sizeof *fetch->source);
+    if (fetch->source == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for %zu sources", count);
+    for (; fetch->sources < count; fetch->sources++) {
+        struct du_source *source = &fetch->source[fetch->sources];
+        const defupd_code rc = du_source_parse(source, sources[fetch->sources], err);
+        if (rc != DEFUPD_OK) {
+            du_source_free(source);
+            return rc;
+        }
+    }
+    return DEFUPD_OK;
+}
+
+defupd_code du_fetch_new(struct du_fetch **out, const struct du_fetch_options *options,
+                         defupd_error *err)
+{
+    DU_AUTO_FETCH *fetch = calloc(1, sizeof *fetch);
+
+    if (fetch == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
+    fetch->sys = options->sys;
+    fetch->stall_timeout_ms = options->stall_timeout_ms != 0 ? options->stall_timeout_ms : 30000;
+    fetch->total_timeout_ms = options->total_timeout_ms;
+    fetch->attempts = options->attempts != 0 ? options->attempts : 1;
+    fetch->tick = options->tick;
+    fetch->log = options->log;
+    fetch->log_user = options->log_user;
+    /* Counted, and since 7.84 safe beside other threads that do the same. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "libcurl cannot be initialised");
+    fetch->global = true;
+    DU_TRY(copy_sources(fetch, options->sources, err));
+    if (options->proxy != NULL)
+        DU_TRY(du_proxy_parse(fetch, options->proxy, err));
+    fetch->curl = curl_easy_init();
+    fetch->multi = curl_multi_init();
+    if (fetch->curl == NULL || fetch->multi == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
+    DU_TRY(du_http_prepare(fetch, options, err));
+    *out = du_take(&fetch);
+    return DEFUPD_OK;
+}
+
+static void free_secret(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+void du_fetch_free(struct du_fetch *fetch)
+{
+    const int saved = errno;
+
+    if (fetch == NULL)
+        return;
+    curl_easy_cleanup(fetch->curl);
+    (void)curl_multi_cleanup(fetch->multi);
+    for (size_t i = 0; i < fetch->sources; i++)
+        du_source_free(&fetch->source[i]);
+    free(fetch->source);
+    free_secret(fetch->proxy);
+    free_secret(fetch->proxy_password);
+    free(fetch->proxy_name);
+    if (fetch->global)
+        curl_global_cleanup();
+    free(fetch);
+    errno = saved;
+}
+
+void du_fetch_freep(struct du_fetch **fetch)
+{
+    du_fetch_free(*fetch);
+    *fetch = NULL;
+}
+
+size_t du_fetch_sources(const struct du_fetch *fetch)
+{
+    return fetch->sources;
+}
+
+const char *du_fetch_source_name(const struct du_fetch *fetch, size_t source)
+{
+    return fetch->source[source].base;
+}
+
+void du_fetch_on_failed(struct du_fetch *fetch, du_fetch_failed_fn fn, void *user)
+{
+    fetch->on_failed = fn;
+    fetch->failed_user = user;
+}
+
+void du_fetch_versions(char *out, size_t size)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+
+    (void)snprintf(out, size, "libcurl %s (%s)", info->version,
+                   info->ssl_version != NULL ? info->ssl_version : "no TLS");
+}
+
+void du_fetch_log(const struct du_fetch *fetch, defupd_level level, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+
+    if (fetch->log == NULL)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+    fetch->log(fetch->log_user, level, "fetch", line);
+}
+
+uint32_t du_fetch_left_ms(const struct du_fetch *fetch)
+{
+    if (fetch->total_timeout_ms == 0)
+        return INT32_MAX;
+    if (fetch->spent_ms >= fetch->total_timeout_ms)
+        return 0;
+    return (uint32_t)(fetch->total_timeout_ms - fetch->spent_ms);
+}
+
+defupd_code du_get(struct du_fetch *fetch, struct du_get *get, defupd_error *err)
+{
+    const char *why = du_path_why_bad(get->path);
+
+    get->status = 0;
+    get->not_modified = false;
+    get->etag_out[0] = '\0';
+    get->retry_after_s = 0;
+    get->received = 0;
+    get->refused_range = false;
+    get->size = DU_FETCH_SIZE_UNKNOWN;
+    if (why != NULL)
+        return DU_FAIL(err, DEFUPD_E_BUG, "path \"%s\" %s", get->path, why);
+    if (fetch->tick.fn != NULL)
+        DU_TRY(fetch->tick.fn(fetch->tick.user, 0, err));
+    return get->source->dir != NULL ? du_get_file(fetch, get, err) : du_get_http(fetch, get, err);
+}
+
+bool du_get_again(const struct du_fetch *fetch, defupd_code code, long status)
+{
+    static const defupd_code passing[] = {
+        DEFUPD_E_RESOLVE, DEFUPD_E_CONNECT, DEFUPD_E_PROXY_CONNECT, DEFUPD_E_PROXY_DOWNLOAD,
+        DEFUPD_E_TLS,     DEFUPD_E_TIMEOUT, DEFUPD_E_INTERRUPTED,   DEFUPD_E_STALLED,
+    };
+
+    if (du_fetch_left_ms(fetch) == 0)
+        return false;
+    if (code == DEFUPD_E_HTTP_STATUS)
+        return status >= 500;
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        if (passing[i] == code)
+            return true;
+    }
+    return false;
+}
+
+struct memory {
+    struct du_buf *body;
+    size_t max;
+};
+
+static defupd_code too_large(const struct memory *memory, defupd_error *err)
+{
+    return DU_FAIL(err, DEFUPD_E_TOOLARGE, "more than %zu bytes", memory->max);
+}
+
+static defupd_code memory_begin(void *user, uint64_t from, uint64_t size, defupd_error *err)
+{
+    struct memory *memory = user;
+
+    (void)from; /* always 0: no range is asked for */
+    du_buf_clear(memory->body);
+    if (size != DU_FETCH_SIZE_UNKNOWN && size > memory->max)
+        return too_large(memory, err);
+    return DEFUPD_OK;
+}
+
+static defupd_code memory_add(void *user, const void *bytes, size_t count, defupd_error *err)
+{
+    struct memory *memory = user;
+
+    if (count > memory->max - memory->body->len)
+        return too_large(memory, err);
+    return du_buf_add(memory->body, bytes, count, err);
+}
+
+defupd_code du_fetch_memory(struct du_fetch *fetch, size_t source, struct du_fetch_file *file,
+                            struct du_buf *body, defupd_error *err)
+{
+    struct memory memory = { body, file->bytes_max };
+    const struct du_sink sink = { memory_begin, memory_add, &memory };
+    struct du_get get = { .path = file->path, .etag = file->etag, .sink = &sink };
+    defupd_code rc = DEFUPD_OK;
+
+    if (source >= fetch->sources)
+        return DU_FAIL(err, DEFUPD_E_BUG, "source %zu of %zu", source, fetch->sources);
+    get.source = &fetch->source[source];
+    for (uint32_t attempt = 1;; attempt++) {
+        du_buf_clear(body);
+        rc = du_get(fetch, &get, err);
+        if (rc == DEFUPD_OK || attempt >= fetch->attempts || !du_get_again(fetch, rc, get.status))
+            break;
+        du_fetch_log(fetch, DEFUPD_LEVEL_INFO, "attempt %u: %s", attempt, err->message);
+    }
+    file->not_modified = get.not_modified;
+    memcpy(file->etag_out, get.etag_out, sizeof file->etag_out);
+    file->status = get.status;
+    file->retry_after_s = get.retry_after_s;
+    if (rc != DEFUPD_OK)
+        du_buf_clear(body);
+    return rc;
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http and https through libcurl: one pair of handles for all requests, so that connections last.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fetch/fetch_priv.h"
+
+#define DRAIN_MAX 65536  /* body of an error page that we swallow to keep the connection */
+#define POLL_MS 200      /* longest wait between two looks at ticks and time-outs */
+#define HEADER_MAX 65536 /* bytes of one answer's header */
+
+/* One request and its answer: redirects make several of a du_get. */
+struct hop {
+    struct du_fetch *fetch;
+    struct du_get *get;
+    const char *shown; /* URL for people */
+    defupd_error *err;
+    defupd_code stop; /* why a callback ended the transfer; err is filled */
+    bool asked;       /* If-None-Match was sent */
+    bool ready;       /* the connection stands, the request goes out */
+    bool begun;       /* the sink has been told */
+    bool cut;         /* ended on purpose in the middle of a body that nobody wants */
+    uint64_t last_ms; /* when something last came from the other side */
+    uint64_t untold;  /* bytes since the last tick */
+    size_t header_bytes, drained;
+    struct du_answer answer;
+};
+
+static long status_of(const struct hop *hop)
+{
+    long status = 0;
+
+    if (curl_easy_getinfo(hop->fetch->curl, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
+        return 0;
+    return status >= 200 ? status : 0; /* 1xx is no answer yet */
+}
+
+/* Does this status carry the bytes of the file? */
+static bool carries_file(const struct hop *hop, long status)
+{
+    return status == 200 || (status == 206 && hop->get->from > 0);
+}
+
+static int on_ready(void *user, char *to_ip, char *from_ip, int to_port, int from_port)
+{
+    struct hop *hop = user;
+
+    (void)to_ip;
+    (void)from_ip;
+    (void)to_port;
+    (void)from_port;
+    hop->ready = true;
+    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_header(char *line, size_t one, size_t len, void *user)
+{
+    struct hop *hop = user;
+
+    (void)one;
+    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    hop->header_bytes += len;
+    if (hop->header_bytes > HEADER_MAX) {
+        hop->stop = DU_FAIL(hop->err, DEFUPD_E_HTTP_STATUS, "%s: header of more than %d bytes",
+                            hop->shown, HEADER_MAX);
+        return 0;
+    }
+    du_answer_line(&hop->answer, line, len);
+    if (hop->answer.transfer_coded) {
+        /* curl would decode it before we see it, and nothing that is signed may reach a
+         * decompressor before its digest has matched. */
+        hop->stop = DU_FAIL(hop->err, DEFUPD_E_HTTP_STATUS,
+                            "%s: answer has the coding \"%s\", which was not asked for", hop->shown,
+                            hop->answer.coding);
+        return 0;
+    }
+    return len;
+}
+
+/* The header of a 200 or 206 is complete: is this what was asked for? */
+static defupd_code check_answer(struct hop *hop, long status, uint64_t *from, uint64_t *size)
+{
+    const struct du_answer *answer = &hop->answer;
+    curl_off_t length = -1;
+
+    if (answer->coded)
+        return DU_FAIL(hop->err, DEFUPD_E_HTTP_STATUS,
+                       "%s: HTTP %ld with the coding \"%s\", which was not asked for", hop->shown,
+                       status, answer->coding);
+    if (status == 206) {
+        if (!answer->ranged || answer->range_bad || answer->range_from != hop->get->from)
+            return DU_FAIL(hop->err, DEFUPD_E_HTTP_STATUS,
+                           "%s: HTTP 206 with another range than the one from byte %" PRIu64,
+                           hop->shown, hop->get->from);
+        *from = hop->get->from;
+        *size = answer->range_size;
+        return DEFUPD_OK;
+    }
+    *from = 0;
+    *size = DU_FETCH_SIZE_UNKNOWN;
+    if (curl_easy_getinfo(hop->fetch->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) ==
+            CURLE_OK &&
+        length >= 0)
+        *size = (uint64_t)length;
+    return DEFUPD_OK;
+}
+
+/* What the sink refuses because of the source gets the source's name. */
+static defupd_code named(struct hop *hop, defupd_code rc)
+{
+    return du_code_next_source(rc) ? du_err_prefix(hop->err, "%s", hop->shown) : rc;
+}
+
+static defupd_code begin(struct hop *hop, long status)
+{
+    const struct du_sink *sink = hop->get->sink;
+    uint64_t from = 0, size = 0;
+
+    if (hop->begun)
+        return DEFUPD_OK;
+    DU_TRY(check_answer(hop, status, &from, &size));
+    hop->begun = true;
+    return named(hop, sink->begin(sink->user, from, size, hop->err));
+}
+
+static size_t on_body(char *bytes, size_t one, size_t count, void *user)
+{
+    struct hop *hop = user;
+    const long status = status_of(hop);
+
+    (void)one;
+    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    if (!carries_file(hop, status)) {
+        hop->drained += count;
+        hop->cut = hop->drained > DRAIN_MAX;
+        return hop->cut ? 0 : count;
+    }
+    hop->stop = begin(hop, status);
+    if (hop->stop != DEFUPD_OK)
+        return 0;
+    hop->get->received += count;
+    hop->untold += count;
+    hop->stop = named(hop, hop->get->sink->add(hop->get->sink->user, bytes, count, hop->err));
+    return hop->stop == DEFUPD_OK ? count : 0;
+}
+
+static defupd_code tell(struct hop *hop)
+{
+    const struct du_tick *tick = &hop->fetch->tick;
+    const uint64_t bytes = hop->untold;
+
+    hop->untold = 0;
+    return tick->fn != NULL ? tick->fn(tick->user, bytes, hop->err) : DEFUPD_OK;
+}
+
+/* curl calls this with every piece that arrives and each POLL_MS while it waits, for a name or a
+ * connection too. */
+static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up_now)
+{
+    struct hop *hop = user;
+    const struct du_fetch *fetch = hop->fetch;
+
+    (void)total;
+    (void)now;
+    (void)up_total;
+    (void)up_now;
+    if (hop->stop != DEFUPD_OK)
+        return 1;
+    hop->stop = tell(hop);
+    if (hop->stop == DEFUPD_OK && hop->ready &&
+        fetch->sys->monotonic_ms() - hop->last_ms >= fetch->stall_timeout_ms)
+        hop->stop = DU_FAIL(hop->err, DEFUPD_E_STALLED, "%s: no byte for %" PRIu32 " ms",
+                            hop->shown, fetch->stall_timeout_ms);
+    return hop->stop != DEFUPD_OK;
+}
+
+defupd_code du_http_prepare(struct du_fetch *fetch, const struct du_fetch_options *options,
+                            defupd_error *err)
+{
+    CURL *curl = fetch->curl;
+    const uint32_t connect_ms =
+        options->connect_timeout_ms != 0 ? options->connect_timeout_ms : 10000;
+    bool ok = true;
+
+#define SET(option, value) ok = curl_easy_setopt(curl, option, value) == CURLE_OK && ok
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_FOLLOWLOCATION, 0L); /* each hop is checked and has its own credentials */
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L);
+    SET(CURLOPT_BUFFERSIZE, 65536L);
+    SET(CURLOPT_USERAGENT, options->user_agent != NULL ? options->user_agent : "defupd");
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms < INT32_MAX ? connect_ms : INT32_MAX));
+    SET(CURLOPT_ERRORBUFFER, fetch->detail);
+
+    /* Empty strings: without them curl asks the environment. */
+    SET(CURLOPT_PROXY, fetch->proxy != NULL ? fetch->proxy : "");
+    SET(CURLOPT_NOPROXY, "");
+
+    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    if (options->ca_file != NULL) {
+        /* Instead of the system's CAs, so their folder must go too. */
+        SET(CURLOPT_CAINFO, options->ca_file);
+        SET(CURLOPT_CAPATH, NULL);
+        SET(CURLOPT_PROXY_CAINFO, options->ca_file);
+        SET(CURLOPT_PROXY_CAPATH, NULL);
+    }
+
+    SET(CURLOPT_PREREQFUNCTION, on_ready);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(CURLOPT_NOPROGRESS, 0L);
+#undef SET
+    return ok ? DEFUPD_OK
+              : DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "%s cannot do what is needed of it",
+                        curl_version());
+}
+
+/* What curl_easy_perform() does, but callbacks have their say more often than once a second. */
+static CURLcode perform(struct du_fetch *fetch)
+{
+    CURLcode rc = CURLE_OUT_OF_MEMORY;
+    const CURLMsg *message;
+    CURLMcode ok;
+    int running = 1, left;
+
+    if (curl_multi_add_handle(fetch->multi, fetch->curl) != CURLM_OK)
+        return rc;
+    do {
+        ok = curl_multi_perform(fetch->multi, &running);
+        if (ok == CURLM_OK && running > 0)
+            ok = curl_multi_poll(fetch->multi, NULL, 0, POLL_MS, NULL);
+    } while (ok == CURLM_OK && running > 0);
+    message = curl_multi_info_read(fetch->multi, &left);
+    if (ok == CURLM_OK && message != NULL && message->msg == CURLMSG_DONE)
+        rc = message->data.result;
+    (void)curl_multi_remove_handle(fetch->multi, fetch->curl);
+    return rc;
+}
+
+/* curl asks for MSG_NOSIGNAL where it writes itself, but a TLS library below it may not, and the
+ * process is not ours: a SIGPIPE of this thread is blocked and swallowed. */
+static CURLcode perform_quietly(struct du_fetch *fetch)
+{
+    sigset_t pipe_only, before, pending;
+    bool was_pending;
+    CURLcode rc;
+    int number;
+
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)sigemptyset(&pending);
+    (void)sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    rc = perform(fetch);
+    (void)sigpending(&pending);
+    if (!was_pending && sigismember(&pending, SIGPIPE) == 1)
+        (void)sigwait(&pipe_only, &number);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+/* Set what differs from request to request. Lists and strings live until the request is over. */
+static bool prepare_hop(struct hop *hop, const char *url, const char *range,
+                        const struct curl_slist *headers)
+{
+    CURL *curl = hop->fetch->curl;
+    const struct du_source *source = hop->get->source;
+    const bool home = du_url_same_origin(url, source->base);
+    const uint32_t left_ms = du_fetch_left_ms(hop->fetch);
+    bool ok = true;
+
+#define SET(option, value) ok = curl_easy_setopt(curl, option, value) == CURLE_OK && ok
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_RANGE, range);
+    SET(CURLOPT_HTTPHEADER, headers);
+    SET(CURLOPT_USERNAME, home ? source->user : NULL);
+    SET(CURLOPT_PASSWORD, home ? source->password : NULL);
+    SET(CURLOPT_TIMEOUT_MS, left_ms == INT32_MAX ? 0L : (long)left_ms);
+    SET(CURLOPT_PREREQDATA, hop);
+    SET(CURLOPT_HEADERDATA, hop);
+    SET(CURLOPT_WRITEDATA, hop);
+    SET(CURLOPT_XFERINFODATA, hop);
+#undef SET
+    return ok;
+}
+
+static bool is_redirect(long status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* A 416 is no failure yet when bytes from before were to be continued. It may say how long the
+ * file is; without that, or when it contradicts itself, we start over. */
+static void note_refused_range(struct hop *hop)
+{
+    hop->get->refused_range = true;
+    if (hop->answer.unsatisfied && !hop->answer.range_bad)
+        hop->get->size = hop->answer.range_size;
+}
+
+/* An answer came; it has a status. *next: where a redirect leads, yours. */
+static defupd_code judge_status(struct hop *hop, long status, char **next)
+{
+    struct du_get *get = hop->get;
+    char *target = NULL;
+    defupd_code code;
+
+    if (carries_file(hop, status))
+        return begin(hop, status); /* an empty body has not told the sink */
+    if (status == 304 && hop->asked) {
+        get->not_modified = true;
+        return DEFUPD_OK;
+    }
+    if (is_redirect(status) &&
+        curl_easy_getinfo(hop->fetch->curl, CURLINFO_REDIRECT_URL, &target) == CURLE_OK &&
+        target != NULL) {
+        *next = strdup(target);
+        return *next != NULL ? DEFUPD_OK : DU_FAIL(hop->err, DEFUPD_E_NOMEM, "no memory for a URL");
+    }
+    if (status == 416 && get->from > 0)
+        note_refused_range(hop);
+    if (status == 429 || status == 503)
+        get->retry_after_s = du_answer_retry_after(&hop->answer, hop->fetch->sys->now_s());
+    code = du_status_code(hop->fetch, status, hop->answer.by_proxy);
+    if (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_DOWNLOAD)
+        return DU_FAIL(hop->err, code, "%s: through proxy %s: HTTP %ld", hop->shown,
+                       hop->fetch->proxy_name, status);
+    if (get->retry_after_s > 0)
+        return DU_FAIL(hop->err, code, "%s: HTTP %ld, try again in %" PRIu32 " s", hop->shown,
+                       status, get->retry_after_s);
+    return DU_FAIL(hop->err, code, "%s: HTTP %ld", hop->shown, status);
+}
+
+static defupd_code judge(struct hop *hop, CURLcode rc, char **next)
+{
+    const struct du_fetch *fetch = hop->fetch;
+    const long status = status_of(hop);
+    const char *detail;
+    defupd_code code;
+
+    hop->get->status = status;
+    if (hop->stop != DEFUPD_OK)
+        return hop->stop;
+    /* A status that is not about the file counts, whatever became of its body. */
+    if (rc == CURLE_OK || hop->cut || (status != 0 && !carries_file(hop, status)))
+        return judge_status(hop, status, next);
+    code = du_curl_code(fetch, rc, hop->ready);
+    if (code == DEFUPD_E_NOMEM)
+        return DU_FAIL(hop->err, code, "no memory for a transfer");
+    detail = du_curl_detail(fetch, hop->get->source, rc);
+    if (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_CONNECT ||
+        code == DEFUPD_E_PROXY_DOWNLOAD)
+        return DU_FAIL(hop->err, code, "%s: through proxy %s: %s", hop->shown, fetch->proxy_name,
+                       detail);
+    return DU_FAIL(hop->err, code, "%s: %s", hop->shown, detail);
+}
+
+static bool header_value_ok(const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if ((unsigned char)*value < 0x20 || *value == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static void slist_free(struct curl_slist **list)
+{
+    curl_slist_free_all(*list);
+}
+
+/* One request. *next: the target of a redirect, yours; else NULL. */
+static defupd_code one_hop(struct du_fetch *fetch, struct du_get *get, const char *url,
+                           const char *shown, char **next, defupd_error *err)
+{
+    __attribute__((cleanup(slist_free))) struct curl_slist *headers = NULL;
+    struct hop hop = { .fetch = fetch, .get = get, .shown = shown, .err = err };
+    const uint64_t start_ms = fetch->sys->monotonic_ms();
+    char line[256], range[32];
+    defupd_code rc;
+
+    du_answer_init(&hop.answer);
+    fetch->detail[0] = '\0';
+    if (du_fetch_left_ms(fetch) == 0)
+        return DU_FAIL(err, DEFUPD_E_TIMEOUT,
+                       "%s: no time left of %" PRIu32 " ms for all transfers", shown,
+                       fetch->total_timeout_ms);
+    if (get->etag != NULL && get->etag[0] != '\0' && header_value_ok(get->etag) &&
+        (size_t)snprintf(line, sizeof line, "If-None-Match: %s", get->etag) < sizeof line &&
+        (headers = curl_slist_append(NULL, line)) == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a transfer");
+    hop.asked = headers != NULL;
+    (void)snprintf(range, sizeof range, "%" PRIu64 "-", get->from);
+    if (!prepare_hop(&hop, url, get->from > 0 ? range : NULL, headers))
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a transfer");
+
+    rc = judge(&hop, perform_quietly(fetch), next);
+
+    fetch->spent_ms += fetch->sys->monotonic_ms() - start_ms;
+    du_fetch_log(fetch, DEFUPD_LEVEL_DEBUG,
+                 "GET %s from byte %" PRIu64 ": HTTP %ld, %" PRIu64 " ms", shown, get->from,
+                 get->status, fetch->sys->monotonic_ms() - start_ms);
+    memcpy(get->etag_out, hop.answer.etag, sizeof get->etag_out);
+    if (rc == DEFUPD_OK && hop.untold > 0)
+        rc = tell(&hop);
+    return rc;
+}
+
+defupd_code du_get_http(struct du_fetch *fetch, struct du_get *get, defupd_error *err)
+{
+    DU_AUTO_FREE char *url = du_url_join(get->source->base, get->path);
+    DU_AUTO_FREE char *shown = du_strdup(url);
+
+    if (shown == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    for (int redirects = 0;; redirects++) {
+        DU_AUTO_FREE char *next = NULL;
+        DU_AUTO_FREE char *next_shown = NULL;
+        const char *why;
+
+        DU_TRY(one_hop(fetch, get, url, shown, &next, err));
+        if (next == NULL)
+            return DEFUPD_OK;
+        if ((next_shown = du_url_shown(next)) == NULL)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+        if (redirects == DU_FETCH_REDIRECTS_MAX)
+            return DU_FAIL(err, DEFUPD_E_REDIRECT, "%s: more than %d redirects, the last to %s",
+                           shown, DU_FETCH_REDIRECTS_MAX, next_shown);
+        if ((why = du_redirect_why_bad(url, next)) != NULL)
+            return DU_FAIL(err, DEFUPD_E_REDIRECT, "%s: redirect to %s: %s", shown, next_shown,
+                           why);
+        free(url);
+        url = du_take(&next);
+        free(shown);
+        shown = du_take(&next_shown);
+    }
+}

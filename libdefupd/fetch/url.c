@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fetch/fetch_priv.h"
+
+static void url_free(CURLU **url)
+{
+    curl_url_cleanup(*url);
+}
+#define AUTO_URL __attribute__((cleanup(url_free))) CURLU
+
+static void text_free(char **text)
+{
+    curl_free(*text);
+}
+#define AUTO_TEXT __attribute__((cleanup(text_free))) char
+
+/* A part of the URL, NULL when it has none. Owned by curl. */
+static char *part(CURLU *url, CURLUPart what, unsigned flags)
+{
+    char *text = NULL;
+
+    return curl_url_get(url, what, &text, flags) == CURLUE_OK ? text : NULL;
+}
+
+/* Credentials are found by their '@' wherever it stands: what could not be parsed may hold
+ * unencoded ones. */
+static char *shown_by_force(const char *url)
+{
+    char *shown = strdup(url);
+    char *rest, *at;
+
+    if (shown == NULL)
+        return NULL;
+    rest = strstr(shown, "://");
+    rest = rest != NULL ? rest + 3 : shown;
+    at = strrchr(rest, '@');
+    if (at != NULL)
+        memmove(rest, at + 1, strlen(at + 1) + 1);
+    rest[strcspn(rest, "?#")] = '\0';
+    return shown;
+}
+
+char *du_url_shown(const char *text)
+{
+    AUTO_URL *url = curl_url();
+    AUTO_TEXT *shown = NULL;
+
+    if (url == NULL)
+        return NULL;
+    if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_USER, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_PASSWORD, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_OPTIONS, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_QUERY, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK)
+        return shown_by_force(text);
+    shown = part(url, CURLUPART_URL, 0);
+    return shown != NULL ? strdup(shown) : shown_by_force(text);
+}
+
+static defupd_code bad_url(const char *what, const char *text, const char *why, defupd_error *err)
+{
+    DU_AUTO_FREE char *shown = shown_by_force(text);
+
+    return DU_FAIL(err, DEFUPD_E_INVALID, "%s \"%s\" %s", what, shown != NULL ? shown : "", why);
+}
+
+/* Take user name and password out of the URL: they are handed to curl apart from it, and only for
+ * the source's own host. */
+static defupd_code take_credentials(CURLU *url, char **user, char **password, const char *what,
+                                    const char *text, defupd_error *err)
+{
+    AUTO_TEXT *name = NULL;
+    AUTO_TEXT *secret = NULL;
+    const CURLUcode got_name = curl_url_get(url, CURLUPART_USER, &name, CURLU_URLDECODE);
+    const CURLUcode got_secret = curl_url_get(url, CURLUPART_PASSWORD, &secret, CURLU_URLDECODE);
+
+    if ((got_name != CURLUE_OK && got_name != CURLUE_NO_USER) ||
+        (got_secret != CURLUE_OK && got_secret != CURLUE_NO_PASSWORD))
+        return bad_url(what, text, "has a user name or password that cannot be decoded", err);
+    *user = du_strdup(name);
+    *password = du_strdup(secret);
+    if ((name != NULL && *user == NULL) || (secret != NULL && *password == NULL) ||
+        curl_url_set(url, CURLUPART_USER, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_PASSWORD, NULL, 0) != CURLUE_OK ||
+        curl_url_set(url, CURLUPART_OPTIONS, NULL, 0) != CURLUE_OK)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    return DEFUPD_OK;
+}
+
+static void trim_slashes(char *text)
+{
+    size_t len = strlen(text);
+
+    while (len > 0 && text[len - 1] == '/')
+        text[--len] = '\0';
+}
+
+/* "http://h/repo//" and "http://h/repo" are one source. */
+static defupd_code take_base(struct du_source *source, CURLU *url, bool file, defupd_error *err)
+{
+    AUTO_TEXT *path = part(url, CURLUPART_PATH, 0);
+    AUTO_TEXT *base = NULL;
+
+    if (path != NULL) {
+        trim_slashes(path);
+        if (curl_url_set(url, CURLUPART_PATH, path[0] != '\0' ? path : "/", 0) != CURLUE_OK)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    }
+    base = part(url, CURLUPART_URL, 0);
+    if (base == NULL || (source->base = strdup(base)) == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    if (path == NULL || path[0] == '\0')
+        source->base[strlen(source->base) - 1] = '\0';
+    if (file) {
+        AUTO_TEXT *dir = part(url, CURLUPART_PATH, CURLU_URLDECODE);
+        if (dir == NULL)
+            return bad_url("source", base, "has a path that cannot be decoded", err);
+        trim_slashes(dir);
+        if ((source->dir = strdup(dir)) == NULL)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    }
+    return DEFUPD_OK;
+}
+
+/* curl takes "http:/h" and "http:///h" for "http://h"; a person who writes that means another host
+ * than the one that comes out. */
+static bool has_host(const char *text)
+{
+    const char *colon = strchr(text, ':');
+
+    return colon != NULL && strncmp(colon, "://", 3) == 0 && colon[3] != '/';
+}
+
+defupd_code du_source_parse(struct du_source *source, const char *text, defupd_error *err)
+{
+    AUTO_URL *url = curl_url();
+    AUTO_TEXT *scheme = NULL;
+    bool file;
+
+    if (url == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    if (strpbrk(text, "?#") != NULL)
+        return bad_url("source", text, "has a query or fragment, so no path can be added", err);
+    if (curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
+        (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL ||
+        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0 &&
+         strcmp(scheme, "file") != 0))
+        return bad_url("source", text, "is not an http, https or file URL", err);
+    file = strcmp(scheme, "file") == 0;
+    if (!file && !has_host(text))
+        return bad_url("source", text, "has no host", err);
+    if (!file)
+        DU_TRY(take_credentials(url, &source->user, &source->password, "source", text, err));
+    return take_base(source, url, file, err);
+}
+
+void du_source_free(struct du_source *source)
+{
+    if (source->password != NULL)
+        explicit_bzero(source->password, strlen(source->password));
+    free(source->password);
+    free(source->user);
+    free(source->base);
+    free(source->dir);
+    *source = (struct du_source){ 0 };
+}
+
+defupd_code du_proxy_parse(struct du_fetch *fetch, const char *text, defupd_error *err)
+{
+    AUTO_URL *url = curl_url();
+    AUTO_TEXT *scheme = NULL;
+    AUTO_TEXT *path = NULL;
+    AUTO_TEXT *shown = NULL;
+    DU_AUTO_FREE char *user = NULL; /* curl reads it from the URL */
+
+    if (url == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    if (strpbrk(text, "?#") != NULL || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
+        (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL ||
+        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) || !has_host(text) ||
+        ((path = part(url, CURLUPART_PATH, 0)) != NULL && strcmp(path, "/") != 0))
+        return bad_url("proxy", text, "is not http://HOST:PORT or https://HOST:PORT", err);
+    DU_TRY(take_credentials(url, &user, &fetch->proxy_password, "proxy", text, err));
+    shown = part(url, CURLUPART_URL, 0);
+    fetch->proxy = strdup(text);
+    fetch->proxy_name = du_strdup(shown);
+    if (fetch->proxy == NULL || fetch->proxy_name == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    trim_slashes(fetch->proxy_name);
+    return DEFUPD_OK;
+}
+
+/* RFC 3986 section 2.3: what needs no encoding anywhere. */
+static bool unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+char *du_url_join(const char *base, const char *path)
+{
+    static const char digit[] = "0123456789ABCDEF";
+    const size_t base_len = strlen(base);
+    char *url = malloc(base_len + 3 * strlen(path) + 2);
+    char *out = url;
+
+    if (url == NULL)
+        return NULL;
+    memcpy(out, base, base_len);
+    out += base_len;
+    *out++ = '/';
+    for (const char *c = path; *c != '\0'; c++) {
+        if (unreserved(*c) || *c == '/') {
+            *out++ = *c;
+            continue;
+        }
+        *out++ = '%';
+        *out++ = digit[(unsigned char)*c >> 4];
+        *out++ = digit[(unsigned char)*c & 15];
+    }
+    *out = '\0';
+    return url;
+}
+
+static bool same_part(CURLU *a, CURLU *b, CURLUPart what, unsigned flags)
+{
+    AUTO_TEXT *one = part(a, what, flags);
+    AUTO_TEXT *other = part(b, what, flags);
+
+    return one != NULL && other != NULL && strcasecmp(one, other) == 0;
+}
+
+bool du_url_same_origin(const char *a, const char *b)
+{
+    AUTO_URL *one = curl_url();
+    AUTO_URL *other = curl_url();
+
+    return one != NULL && other != NULL && curl_url_set(one, CURLUPART_URL, a, 0) == CURLUE_OK &&
+           curl_url_set(other, CURLUPART_URL, b, 0) == CURLUE_OK &&
+           same_part(one, other, CURLUPART_SCHEME, 0) && same_part(one, other, CURLUPART_HOST, 0) &&
+           same_part(one, other, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+}
+
+const char *du_redirect_why_bad(const char *from, const char *to)
+{
+    AUTO_URL *url = curl_url();
+    AUTO_TEXT *scheme = NULL;
+
+    if (url == NULL ||
+        curl_url_set(url, CURLUPART_URL, to, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
+        (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL)
+        return "its target is no URL";
+    if (strcmp(scheme, "https") == 0)
+        return NULL;
+    if (strcmp(scheme, "http") != 0)
+        return "its target is neither http nor https";
+    return strncasecmp(from, "https:", 6) == 0 ? "it leaves https" : NULL;
+}
