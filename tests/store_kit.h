@@ -93,6 +93,8 @@ static inline defupd_code kit_tree_from(const struct du_sys *sys, const char *co
 
     du_place_init(&place, sys, root);
     du_place_init(&old, sys, from);
+    place.no_clone =
+        true; /* a hard link shares its fate with the old version's file: the harder case */
     for (size_t i = 0; i < KIT_FILES; i++) {
         unsigned char sha256[DU_SHA256_BYTES];
         char text[128];
