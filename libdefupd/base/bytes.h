@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes: views, growable buffers with a maximum, hex. And the types that keep what nobody has
- * vouched for apart from what a signature covers: only trust/ (for metadata and manifests) and
- * tree/object.c (for objects, against a digest from a verified manifest) make the verified ones. */
+ * vouched for apart from what a signature covers. Verified ones are made by trust/ (metadata and
+ * manifests), and by du_object_verify() and du_fetch_object() (objects, against a digest from a
+ * verified manifest); by nobody else. */
 #ifndef DU_BASE_BYTES_H
 #define DU_BASE_BYTES_H
 

@@ -36,6 +36,8 @@ struct unpack {
     unsigned char *in, *out, *whole;
     ZSTD_inBuffer pending; /* compressed bytes not yet taken */
     uint64_t at;           /* next byte of the bundle to read */
+    uint64_t plain;        /* bytes of the archive so far; the last of them are in `out` */
+    size_t plain_last;     /* how many of them are in `out` */
     bool frame_done;
     defupd_error *err; /* where callbacks of libarchive put what went wrong */
     defupd_code failed;
@@ -95,6 +97,8 @@ static defupd_code inflate(struct unpack *u, size_t *count)
                            ZSTD_getErrorName(rc));
         u->frame_done = rc == 0;
     }
+    u->plain += out.pos;
+    u->plain_last = out.pos;
     *count = out.pos;
     return DEFUPD_OK;
 }
@@ -288,18 +292,30 @@ static defupd_code unpack_members(struct unpack *u)
     return DEFUPD_OK;
 }
 
+static bool all_zero(const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 /* After the archive's end only its padding may follow, and nothing after the frame. */
 static defupd_code check_end(struct unpack *u)
 {
-    size_t count;
+    const uint64_t taken = (uint64_t)archive_filter_bytes(u->archive, 0);
+    size_t count = taken <= u->plain && u->plain - taken < u->plain_last
+                       ? (size_t)(u->plain - taken)
+                       : u->plain_last;
+    const unsigned char *rest = u->out + (u->plain_last - count);
 
     do {
+        if (!all_zero(rest, count))
+            return DU_FAIL(u->err, DEFUPD_E_BUNDLE_FORMAT, "the bundle of %s goes on after its end",
+                           u->want->what);
         DU_TRY(inflate(u, &count));
-        for (size_t i = 0; i < count; i++) {
-            if (u->out[i] != 0)
-                return DU_FAIL(u->err, DEFUPD_E_BUNDLE_FORMAT,
-                               "the bundle of %s goes on after its end", u->want->what);
-        }
+        rest = u->out;
     } while (count > 0);
     if (u->pending.pos != u->pending.size || u->at != u->bundle->bytes)
         return DU_FAIL(u->err, DEFUPD_E_BUNDLE_FORMAT, "the bundle of %s has bytes after its frame",
@@ -311,13 +327,15 @@ static defupd_code check_tree(const struct unpack *u)
 {
     unsigned char tree[DU_SHA256_BYTES];
 
+    if (u->index->count > 0 && du_index_seal(u->index, u->err) != DEFUPD_OK)
+        return du_err_prefix(u->err, "%s", u->want->what);
     if (u->index->count != u->want->files || u->index->bytes != u->want->size)
         return DU_FAIL(
             u->err, DEFUPD_E_TREE,
             "%s unpacks to %zu files and %" PRIu64 " bytes, signed are %" PRIu64 " and %" PRIu64,
             u->want->what, u->index->count, u->index->bytes, u->want->files, u->want->size);
-    if (du_index_seal(u->index, u->err) != DEFUPD_OK)
-        return du_err_prefix(u->err, "%s", u->want->what);
+    if (u->index->count == 0)
+        return DU_FAIL(u->err, DEFUPD_E_TREE_FORBIDDEN, "%s: the tree has no file", u->want->what);
     du_index_digest(u->index, tree);
     if (!du_mem_equal(tree, u->want->tree, DU_SHA256_BYTES))
         return DU_FAIL(u->err, DEFUPD_E_TREE,
@@ -345,8 +363,11 @@ defupd_code du_bundle_unpack(const struct du_sys *sys, const struct du_verified_
     du_place_init(&u.place, sys, into);
     du_place_init(&u.from, sys, base != NULL ? base->root : -1);
     rc = open_archive(&u);
-    if (rc == DEFUPD_OK)
+    if (rc == DEFUPD_OK) {
         rc = unpack_members(&u);
+        if (rc != DEFUPD_OK && strstr(err->message, want->what) == NULL)
+            (void)du_err_prefix(err, "%s", want->what);
+    }
     if (rc == DEFUPD_OK)
         rc = check_end(&u);
     if (rc == DEFUPD_OK)

@@ -31,7 +31,7 @@ struct du_object {
 
 /* From `after_s` past the start, hosts of cohort below `permille` (or of `ring`) may take it. */
 struct du_rollout_step {
-    uint64_t after_s;
+    uint64_t after_s;           /* at most ten years */
     uint32_t permille;          /* 0 to 1000; unused with a ring */
     char ring[DU_WORD_MAX + 1]; /* "" for a step */
 };
@@ -61,6 +61,7 @@ struct du_release {
     bool has_rollout;
     bool rollout_paused;
     int64_t rollout_start;
+    int64_t rollout_paused_at; /* 0 unless paused */
     struct du_rollout_step *step;
     size_t steps;
 
@@ -85,7 +86,8 @@ struct du_manifest {
  *         DEFUPD_E_MANIFEST_NEWER (format is not 1), DEFUPD_E_MANIFEST_COMPONENT,
  *         DEFUPD_E_LIMIT, DEFUPD_E_NOMEM
  * Unknown elements and attributes are ignored. An object with an unknown codec is kept, with its
- * codec's word; the planner passes it over.
+ * codec's word; the planner passes it over. Label, class, note and reason are made fit for one
+ * line: blanks folded, control characters replaced. Words have letters, digits and . _ + - only.
  */
 DEFUPD_MUST_CHECK defupd_code du_manifest_parse(struct du_manifest **out,
                                                 const struct du_verified *bytes,
@@ -102,7 +104,12 @@ const struct du_release *du_manifest_find(const struct du_manifest *manifest, ui
 /* The newest `published` of all releases, 0 for an empty manifest: no honest clock is earlier. */
 int64_t du_manifest_clock_floor(const struct du_manifest *manifest);
 
-/* Append the document. Releases are written newest first. Errors: DEFUPD_E_NOMEM, DEFUPD_E_LIMIT.
+/*
+ * Append the document, releases newest first; `requires` follows from what each release holds. It
+ * is read back before it is given out, so what clients would refuse is refused here.
+ * Errors: DEFUPD_E_MANIFEST_NEWER (a release that was invisible to du_manifest_parse()),
+ *         DEFUPD_E_MANIFEST_FORMAT (something that du_manifest_parse() refuses),
+ *         DEFUPD_E_NOMEM, DEFUPD_E_LIMIT
  */
 DEFUPD_MUST_CHECK defupd_code du_manifest_write(const struct du_manifest *manifest,
                                                 struct du_buf *out, defupd_error *err);

@@ -27,9 +27,10 @@
 
 struct du_store {
     const struct du_sys *sys;
-    char *path; /* absolute, without trailing '/' */
-    int dir;    /* -1 until the state directory exists */
-    int lock;   /* -1 unless this handle is the writer */
+    char *path;     /* absolute, without trailing '/' */
+    int dir;        /* -1 until the state directory exists */
+    int lock;       /* -1 unless this handle is the writer */
+    char token[33]; /* the writer's, by which others ask it to cancel; "" otherwise */
 };
 
 /* --- open.c: the directory, the lock, host-id --- */
@@ -39,20 +40,24 @@ struct du_store {
  * owned by a third user), DEFUPD_E_IO, DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_store_open(struct du_store *store, const char *state_dir,
                                             const struct du_sys *sys, defupd_error *err);
+/* The same for somebody who only reads what is installed, whoever owns it: no owner is refused. */
+DEFUPD_MUST_CHECK defupd_code du_store_open_reader(struct du_store *store, const char *state_dir,
+                                                   const struct du_sys *sys, defupd_error *err);
 void du_store_close(struct du_store *store); /* also unlocks */
 
 /* Become the writer: make the directory and its layout when missing (0755; trust 0755, downloads
  * and staging 0700), take the lock, write the pid into it, forget a stale request to cancel.
- * wait_ms: how long to try; `tick` is called while waiting.
+ * wait_ms: how long to try; `tick` (may be NULL) is called while waiting.
  * Errors: DEFUPD_E_BUSY (message has the pid), DEFUPD_E_CANNOT_CREATE, DEFUPD_E_STORE_OWNER,
- * DEFUPD_E_STORE_FORMAT (a newer software's store), DEFUPD_E_IO, the tick's. */
+ * DEFUPD_E_STORE_FORMAT (a newer software's store), DEFUPD_E_IO, DEFUPD_E_NO_SPACE, the tick's. */
 DEFUPD_MUST_CHECK defupd_code du_store_lock(struct du_store *store, uint32_t wait_ms,
                                             const struct du_tick *tick, defupd_error *err);
 void du_store_unlock(struct du_store *store);
-/* Pid of the process that is the writer now; 0 when there is none. */
+/* Pid of the process that is the writer now; 0 when there is none, or who asks may not know. */
 uint64_t du_store_busy(const struct du_store *store);
 
-/* Ask the present writer to cancel (a file that it looks for); [L] has somebody asked us? */
+/* Ask the present writer to cancel (a file that it looks for); *pid (may be NULL) is who was asked,
+ * 0 when nobody is at work. [L] Has somebody asked us? */
 DEFUPD_MUST_CHECK defupd_code du_store_cancel_ask(struct du_store *store, uint64_t *pid,
                                                   defupd_error *err);
 bool du_store_cancel_asked(const struct du_store *store);
@@ -70,7 +75,9 @@ bool du_store_host_id_peek(const struct du_store *store, unsigned char id[DU_HOS
 DEFUPD_MUST_CHECK defupd_code du_store_trust_dir(const struct du_store *store, int *fd,
                                                  defupd_error *err);
 
-/* Replace STATE/NAME atomically, mode 0644; for reports. Needs no lock. */
+/* Replace STATE/NAME atomically, mode 0644; for reports: lower-case names with a dot, "local.xml".
+ * Needs no lock: two at once leave one of the two, whole. Errors: DEFUPD_E_INVALID (the name),
+ * DEFUPD_E_IO, DEFUPD_E_NO_SPACE; the old file is then intact. */
 DEFUPD_MUST_CHECK defupd_code du_store_write_report(struct du_store *store, const char *name,
                                                     const void *bytes, size_t count,
                                                     defupd_error *err);
@@ -103,25 +110,36 @@ DEFUPD_MUST_CHECK defupd_code du_generation_put(struct du_generation *generation
                                                 const struct du_member *member, defupd_error *err);
 void du_generation_drop(struct du_generation *generation, const char *component);
 
-/* The current one; number 0 when nothing is installed. When generation.xml cannot be read, the
- * members are taken from the directory's links and the versions' records.
- * Errors: DEFUPD_E_STORE_CORRUPT, DEFUPD_E_STORE_FORMAT, DEFUPD_E_IO, DEFUPD_E_NOMEM. */
+/* The current one; number 0 when nothing is installed. When generation.xml cannot be read or is not
+ * credible, the members are taken from the directory's links and the versions' records (label "",
+ * published 0). `out` is overwritten.
+ * Errors: DEFUPD_E_STORE_CORRUPT, DEFUPD_E_STORE_FORMAT, DEFUPD_E_IO (ENOENT, du_is_missing(): no
+ * generation has that number), DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_store_current(const struct du_store *store,
                                                struct du_generation *out, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_store_generation(const struct du_store *store, uint64_t number,
                                                   struct du_generation *out, defupd_error *err);
+/* Does the generation's link lead to the member's version? */
+bool du_store_link_holds(const struct du_store *store, uint64_t number,
+                         const struct du_member *member);
 /* Numbers on disk, ascending; yours to free(). */
 DEFUPD_MUST_CHECK defupd_code du_store_generations(const struct du_store *store, uint64_t **number,
                                                    size_t *count, defupd_error *err);
+
+/* Has the generation been confirmed: made without a trial, or its trial fact says "confirmed TIME"?
+ * An unreadable fact is no confirmation. */
+bool du_store_confirmed(const struct du_store *store, const struct du_generation *generation);
 
 /* --- activate.c --- */
 
 /*
  * [L] Make a generation of `next`'s members the current one. Every member must be complete in
- * versions/. `number`, `parent` and `made` are set here; `made` from the caller's `now`.
- * Errors: DEFUPD_E_STORE_CORRUPT (a member is not there), DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On
- * failure `current` is the old one, or (after the rename) the new one that may not survive a power
- * cut; *switched says whether readers see the new one.
+ * versions/ with the digest that it states; of one that is current already the folder is enough, so
+ * that a rotten record of one component does not hold back the others. `number`, `parent` and
+ * `made` are set here; `made` from the caller's `now`. Errors: DEFUPD_E_STORE_CORRUPT (a member is
+ * not there), DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure `current` is the old one, or (after the
+ * rename) the new one that may not survive a power cut; *switched says whether readers see the new
+ * one.
  */
 DEFUPD_MUST_CHECK defupd_code du_store_activate(struct du_store *store, struct du_generation *next,
                                                 int64_t now, bool *switched, defupd_error *err);
@@ -146,6 +164,11 @@ void du_record_free(struct du_record *record);
 DEFUPD_MUST_CHECK defupd_code du_store_record(const struct du_store *store, const char *component,
                                               uint64_t version, struct du_record *out,
                                               defupd_error *err);
+/* The digest that a record's first line states, without reading on. Errors as
+ * du_store_record(). */
+DEFUPD_MUST_CHECK defupd_code du_record_tree(const struct du_store *store, const char *component,
+                                             uint64_t version, unsigned char tree[DU_SHA256_BYTES],
+                                             defupd_error *err);
 /* Is the file still what the record says, without reading it (inode, size, mtime, mode)? */
 bool du_record_holds(const struct du_sys *sys, const struct du_record *record,
                      const struct du_file *file, int root);
@@ -177,15 +200,20 @@ DEFUPD_MUST_CHECK defupd_code du_store_stage_commit(struct du_store *store, cons
 /* [L] Throw a staged tree away; never fails. */
 void du_store_stage_drop(struct du_store *store, const char *component, uint64_t version);
 /* [L] Replace one damaged or missing file of an installed version by rename from a staged tree
- * (`from`, `path` in both), sync it, and write the record anew with its new inode and time. */
+ * (`from`, `path` in both), durably. What stands in its place or in that of its folders (a link, a
+ * folder) goes; missing folders come back, up to the version's own. Call
+ * du_store_repair_record() after the last one: until then the record does not hold for the file,
+ * which only means that it is hashed when it is used. */
 DEFUPD_MUST_CHECK defupd_code du_store_repair_file(struct du_store *store, const char *component,
                                                    uint64_t version, int from, const char *path,
                                                    defupd_error *err);
-/* [L] Remove what is not part of an installed version (file, folder, link). */
+/* [L] Remove what is not part of an installed version (file, folder, link), and the folders that
+ * are empty without it. `path` as found, which need not be one that a tree may have. */
 DEFUPD_MUST_CHECK defupd_code du_store_repair_remove(struct du_store *store, const char *component,
                                                      uint64_t version, const char *path,
                                                      defupd_error *err);
-/* [L] Write the record of an installed version anew from its signed index, after repairs. */
+/* [L] Write the record of an installed version anew from its signed index, after repairs.
+ * DEFUPD_E_DAMAGED when a file is missing or has another size or mode. Contents are not read. */
 DEFUPD_MUST_CHECK defupd_code du_store_repair_record(struct du_store *store, const char *component,
                                                      uint64_t version, const struct du_index *index,
                                                      defupd_error *err);
@@ -222,7 +250,8 @@ struct du_sweep {
 };
 /* [L] Remove generations beyond retention that nobody leases (the last confirmed one and those
  * newer than current stay), versions that no generation links, old downloads, staging, leftovers
- * of interrupted work. Failures are counted, not fatal: what stays is swept next time. */
+ * of interrupted work. Failures are counted, not fatal: what stays is swept next time. Not between
+ * du_store_stage() and the activation: a version that no generation links yet would go. */
 void du_store_sweep(struct du_store *store, const struct du_sweep *sweep, unsigned *failures);
 /* [L] Everything in downloads/ and staging/. */
 DEFUPD_MUST_CHECK defupd_code du_store_clean(struct du_store *store, uint64_t *bytes,
@@ -250,7 +279,8 @@ enum du_fact_kind { DU_FACT_HOLD, DU_FACT_QUARANTINE, DU_FACT_SCHEDULE, DU_FACT_
 enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
 
 /* Never fails: a file that is damaged, too large or from a newer format is UNREADABLE, and the
- * caller takes the safe side. `name` is a component or, for trials, a generation's number. */
+ * caller takes the safe side. `name` is a component; for trials, a generation's number; for
+ * schedules also "agent". */
 enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact_kind kind,
                                       const char *name, struct du_fact *fact);
 /* [L] An empty fact removes the file. */

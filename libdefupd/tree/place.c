@@ -22,6 +22,16 @@ void du_place_end(struct du_place *place)
     du_fd_close(&place->dir);
 }
 
+/* In a directory that was empty at first and is ours alone, a name that is taken was taken by the
+ * tree itself. */
+static defupd_code failed(defupd_error *err, const char *what, const char *path)
+{
+    if (errno == EEXIST || errno == ENOTDIR || errno == EISDIR || errno == ELOOP)
+        return DU_FAIL(err, DEFUPD_E_TREE_FORBIDDEN,
+                       "'%s' is there twice, or cannot be both file and directory", path);
+    return DU_FAIL_IO(err, "%s '%s'", what, path);
+}
+
 /* Open one directory below `dir`, making it when asked. No sync: the whole tree is synced when it
  * is complete. */
 static defupd_code step(const struct du_place *place, int dir, const char *name, bool make,
@@ -39,7 +49,7 @@ static defupd_code step(const struct du_place *place, int dir, const char *name,
             return DU_FAIL_IO(err, "set the mode of '%s'", name);
     }
     if (fd < 0)
-        return DU_FAIL_IO(err, "open directory '%s'", name);
+        return failed(err, "open directory", name);
     *out = du_take_fd(&fd);
     return DEFUPD_OK;
 }
@@ -94,7 +104,7 @@ defupd_code du_place_file(struct du_place *place, const char *path, bool exec, i
     DU_TRY(du_place_parent(place, path, true, &dir, &name, err));
     DU_AUTO_FD made = place->sys->openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (made < 0)
-        return DU_FAIL_IO(err, "create '%s'", path);
+        return failed(err, "create", path);
     if (place->sys->fchmod(made, mode) != 0)
         return DU_FAIL_IO(err, "set the mode of '%s'", path);
     *fd = du_take_fd(&made);

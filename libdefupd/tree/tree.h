@@ -58,7 +58,7 @@ DEFUPD_MUST_CHECK defupd_code du_file_hash(const struct du_sys *sys, int fd, con
                                            unsigned char sha256[DU_SHA256_BYTES], uint64_t *size,
                                            defupd_error *err);
 
-/* The only maker of a du_verified_file: reads the whole file and compares length and digest.
+/* Vouches for an object that is on disk: reads the whole file and compares length and digest.
  * Errors: DEFUPD_E_DIGEST (the message names both digests and `what`), DEFUPD_E_IO. */
 DEFUPD_MUST_CHECK defupd_code du_object_verify(const struct du_sys *sys, int fd, uint64_t bytes,
                                                const unsigned char sha256[DU_SHA256_BYTES],

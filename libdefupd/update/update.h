@@ -42,4 +42,14 @@ DEFUPD_MUST_CHECK defupd_code du_status(struct du_context *ctx, defupd_status **
 DEFUPD_MUST_CHECK defupd_code du_list(struct du_context *ctx, const char *component,
                                       defupd_listing **listing, defupd_error *err);
 
+/* --- admin.c --- */
+enum du_hold_change { DU_HOLD, DU_PIN, DU_UNHOLD };
+DEFUPD_MUST_CHECK defupd_code du_hold(struct du_context *ctx, const char *component,
+                                      enum du_hold_change change, uint64_t version,
+                                      defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_clean(struct du_context *ctx, uint64_t *bytes, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_trust_reset(struct du_context *ctx, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_trust_show(struct du_context *ctx, defupd_role_fn on_role,
+                                            void *user, defupd_error *err);
+
 #endif

@@ -14,11 +14,16 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+#define DU_XML_BYTES_MAX (4U * 1024 * 1024) /* of a document, read or written */
+#define DU_XML_DEPTH_MAX 64                 /* levels of elements */
+
 struct du_xml_doc;  /* owned */
 struct du_xml_node; /* an element; borrowed from its document */
 
 /*
- * Parse a whole document. A DOCTYPE is refused, as are more than 64 levels.
+ * Parse a whole document: UTF-8, with or without a byte order mark and declaration; any other
+ * declared encoding is refused, as are a DOCTYPE, a NUL byte, and what goes past the limits above.
+ * Any thread; nothing is printed.
  * what   names it in messages; code   the code for malformed input (DEFUPD_E_MANIFEST_FORMAT, ...)
  * Errors: `code` (message "WHAT:LINE: ..."), DEFUPD_E_NOMEM
  */
@@ -29,7 +34,8 @@ void du_xml_freep(struct du_xml_doc **doc);
 #define DU_AUTO_XML __attribute__((cleanup(du_xml_freep))) struct du_xml_doc
 
 const struct du_xml_node *du_xml_root(const struct du_xml_doc *doc);
-const char *du_xml_name(const struct du_xml_node *node); /* local name, borrowed */
+/* Borrowed. "" for an element in a namespace: it is never one of ours. */
+const char *du_xml_name(const struct du_xml_node *node);
 long du_xml_line(const struct du_xml_node *node);
 /* First child element, next sibling element; NULL at the end. */
 const struct du_xml_node *du_xml_child(const struct du_xml_node *node);
@@ -41,7 +47,8 @@ char *du_xml_attr(const struct du_xml_node *node, const char *name, bool *nomem)
 char *du_xml_text(const struct du_xml_node *node, bool *nomem);
 
 /* Writing: well-formed by construction, indented by two, LF, UTF-8 with declaration. Text that
- * cannot stand in XML 1.0 (control bytes) becomes '?'. */
+ * cannot stand in XML 1.0 (control bytes, what is not UTF-8) becomes '?'. Nothing is added to
+ * what stands beside text in one element. */
 struct du_xml_writer;
 DEFUPD_MUST_CHECK defupd_code du_xml_writer_new(struct du_xml_writer **out, defupd_error *err);
 /* These remember the first failure for du_xml_writer_finish(). */
@@ -50,7 +57,8 @@ void du_xml_put_attr(struct du_xml_writer *w, const char *name, const char *valu
 void du_xml_put_u64(struct du_xml_writer *w, const char *name, uint64_t value);
 void du_xml_put_text(struct du_xml_writer *w, const char *text);
 void du_xml_end(struct du_xml_writer *w);
-/* Append the document to `out`. Errors: DEFUPD_E_NOMEM, DEFUPD_E_LIMIT. */
+/* Append the document to `out`. Errors: DEFUPD_E_NOMEM, DEFUPD_E_LIMIT, DEFUPD_E_BUG (the calls
+ * do not make a document: no name, an end too many or too few). */
 DEFUPD_MUST_CHECK defupd_code du_xml_writer_finish(struct du_xml_writer *w, struct du_buf *out,
                                                    defupd_error *err);
 void du_xml_writer_free(struct du_xml_writer *w);

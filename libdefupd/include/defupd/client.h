@@ -177,7 +177,8 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_install(defupd_client *cl
                                                                defupd_error *error);
 
 /** Go back: each named component to its named version or to the newest earlier one on disk that is
- *  neither withdrawn nor in quarantine; without names, all components to the parent generation.
+ *  neither withdrawn nor in quarantine; without names, the last change is undone: what was older in
+ *  the newest generation on disk that had anything older. A second rollback goes further back.
  *  Needs no network. The version left behind is skipped by later updates that do not name it.
  *  DEFUPD_E_NO_PREVIOUS, DEFUPD_E_NOT_INSTALLED. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_rollback(defupd_client *client,

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The man page from the table and the codes. */
+#include <ctype.h>
+#include <string.h>
+
+#include <defupd/error.h>
+#include <defupd/version.h>
+
+#include "command.h"
+
+/* Text as roff: a backslash, a minus that is one, and control characters at a line's start. */
+static void roff(FILE *out, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        (void)fputs("\\&", out);
+    for (; *text != '\0'; text++) {
+        if (*text == '\\')
+            (void)fputs("\\e", out);
+        else if (*text == '-')
+            (void)fputs("\\-", out);
+        else if (*text == '\'')
+            (void)fputs("\\(aq", out);
+        else
+            (void)fputc(*text, out);
+    }
+}
+
+static void paragraph(FILE *out, const char *text)
+{
+    roff(out, text);
+    (void)fputc('\n', out);
+}
+
+static void option_entry(FILE *out, const struct ag_option *option)
+{
+    (void)fputs(".TP\n\\fB", out);
+    if (option->letter != 0)
+        (void)fprintf(out, "\\-%c\\fR, \\fB", option->letter);
+    (void)fputs("\\-\\-", out);
+    roff(out, option->name);
+    (void)fputs("\\fR", out);
+    if (option->arg != NULL) {
+        (void)fputs(" \\fI", out);
+        roff(out, option->arg);
+        (void)fputs("\\fR", out);
+    }
+    (void)fputc('\n', out);
+    paragraph(out, option->help);
+}
+
+static void command_entry(FILE *out, const struct ag_command *command)
+{
+    (void)fprintf(out, ".TP\n\\fB%s\\fR", command->name);
+    if (command->synopsis[0] != '\0') {
+        (void)fputc(' ', out);
+        roff(out, command->synopsis);
+    }
+    (void)fputc('\n', out);
+    /* The brief line is no sentence in the table; here it becomes one. */
+    (void)fputc(toupper((unsigned char)command->brief[0]), out);
+    roff(out, command->brief + 1);
+    (void)fputs(".\n", out);
+    paragraph(out, command->text);
+    if (command->options != 0) {
+        bool first = true;
+
+        (void)fputs(".br\nOptions: ", out);
+        for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+            if ((command->options & AG_BIT(i)) == 0)
+                continue;
+            (void)fputs(first ? "\\fB\\-\\-" : ", \\fB\\-\\-", out);
+            roff(out, ag_options[i].name);
+            (void)fputs("\\fR", out);
+            first = false;
+        }
+        (void)fputs(".\n", out);
+    }
+}
+
+/* Each exit code, and the names of the codes that lead to it. */
+static void exit_entry(FILE *out, const struct ag_exit *row)
+{
+    bool first = true;
+
+    (void)fprintf(out, ".TP\n\\fB%d\\fR\n", row->code);
+    (void)fputc(toupper((unsigned char)row->text[0]), out);
+    roff(out, row->text + 1);
+    (void)fputs(".\n", out);
+    for (unsigned i = 1; defupd_code_at(i) != 1; i++) {
+        const defupd_code code = (defupd_code)defupd_code_at(i);
+
+        if (defupd_code_exit(code) != row->code)
+            continue;
+        (void)fprintf(out, first ? "(%s \\-%d" : ",\n%s \\-%d", defupd_code_name(code), -(int)code);
+        first = false;
+    }
+    if (!first)
+        (void)fputs(")\n", out);
+}
+
+static void sections_of_tables(FILE *out)
+{
+    (void)fputs(".SH COMMANDS\n"
+                "\\fIC\\fR is a component's name, \\fIV\\fR a version's number.\n",
+                out);
+    for (size_t i = 0; i < AG_CMD_COUNT; i++)
+        command_entry(out, &ag_commands[i]);
+    (void)fputs(".SH OPTIONS\n"
+                "Options stand before or after the command. "
+                "A value may follow as the next argument or after \\(aq=\\(aq.\n",
+                out);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++)
+        option_entry(out, &ag_options[i]);
+    (void)fputs(".SH EXIT STATUS\n"
+                "After an error, standard error names the code and what to do about it; the code "
+                "decides the exit status.\n",
+                out);
+    for (const struct ag_exit *row = ag_exits; row->text != NULL; row++)
+        exit_entry(out, row);
+}
+
+static const char before[] =
+    ".SH NAME\n"
+    "defupd \\- keep security definitions up to date\n"
+    ".SH SYNOPSIS\n"
+    ".B defupd\n"
+    "[\\fIOPTION\\fR]... \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n"
+    ".SH DESCRIPTION\n"
+    "Fetches sets of security definitions (components) from a repository, verifies them against "
+    "the publisher\\(aqs signatures, and installs them: all at once, by one switch, or not at all. "
+    "An installed set stays whole whatever happens. "
+    "Earlier versions stay on disk to go back to.\n"
+    ".PP\n"
+    "Nothing is read under /etc, nor from the environment: what is needed is given by options. "
+    "Only the first contact needs \\fB\\-\\-trusted\\-root\\fR; "
+    "the store pins it, and follows the publisher from there.\n"
+    ".PP\n"
+    "When root works on a store of another user, the files named by options are opened first; "
+    "then the process becomes that user before it touches the store.\n"
+    ".PP\n"
+    "An interrupt (SIGINT, SIGTERM, SIGHUP) cancels: downloads are kept, what is installed stays, "
+    "the exit status is 75. A second one ends the program at once; "
+    "the store is then whole as well.\n";
+
+static const char after[] =
+    ".SH FILES\n"
+    "\\fISTATE\\fR stands for the state directory.\n"
+    ".TP\n"
+    ".I /var/lib/defupd\n"
+    "The default state directory.\n"
+    ".TP\n"
+    ".I STATE/current/C/\n"
+    "The installed tree of component C.\n"
+    ".TP\n"
+    ".I STATE/local.xml\n"
+    "Report of the last attempt, for people and monitoring. "
+    "\\fB//C/lasterror\\fR is the last attempt\\(aqs code as an unsigned 32\\-bit number: "
+    "4294965193 is \\-2103.\n"
+    ".TP\n"
+    ".I STATE/posture.json\n"
+    "The same as JSON; \\fBdefupd posture\\fR prints it as it is now.\n"
+    ".SH EXAMPLES\n"
+    "The first installation, and later updates:\n"
+    ".PP\n"
+    ".nf\n"
+    "defupd \\-\\-source https://updates.example.com/repo "
+    "\\-\\-trusted\\-root 1.root.json update\n"
+    "defupd \\-\\-source https://updates.example.com/repo update\n"
+    ".fi\n"
+    ".PP\n"
+    "Back to the version before, and later forward again:\n"
+    ".PP\n"
+    ".nf\n"
+    "defupd rollback tetra\n"
+    "defupd unhold tetra\n"
+    ".fi\n"
+    ".PP\n"
+    "Through a proxy with a password:\n"
+    ".PP\n"
+    ".nf\n"
+    "(umask 077; echo \\(aqagent:secret\\(aq >/etc/defupd\\-proxy)\n"
+    "defupd \\-\\-proxy http://10.0.0.1:3128 \\-\\-proxy\\-auth\\-file /etc/defupd\\-proxy \\e\n"
+    "    \\-\\-source https://updates.example.com/repo update\n"
+    ".fi\n"
+    ".SH SEE ALSO\n"
+    "The folder docs of the source: errors.md explains each code, "
+    "formats/reports.md the reports.\n";
+
+void ag_man(FILE *out)
+{
+    (void)fprintf(out,
+                  ".\\\" Made from the tables in agent/command.c: change it there.\n"
+                  ".TH DEFUPD 1 \"\" \"defupd %s\" \"defupd\"\n%s",
+                  DEFUPD_VERSION, before);
+    sections_of_tables(out);
+    (void)fputs(after, out);
+}

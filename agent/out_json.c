@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results and events for programs. Times are Unix seconds, 0 for never; codes are the negative
+ * numbers of docs/errors.md. Events follow docs/formats/reports.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fail.h"
+#include "json.h"
+#include "report.h"
+#include "result.h"
+#include "text.h"
+#include "words.h"
+
+static bool add_code(json_t *object, const char *key, int32_t code)
+{
+    return ag_json_add(object, key, json_integer(code));
+}
+
+static bool add_flags(json_t *object, const char *key, const struct ag_flag *flags, uint32_t bits)
+{
+    json_t *array = json_array();
+
+    if (!ag_json_add(object, key, array))
+        return false;
+    for (; flags->bit != 0; flags++) {
+        if ((bits & flags->bit) != 0 && !ag_json_append(array, json_string(flags->name)))
+            return false;
+    }
+    return true;
+}
+
+static bool add_item(json_t *array, const defupd_report_item *item)
+{
+    json_t *row = ag_json_row(array);
+
+    return ag_json_text(row, "component", item->component) &&
+           ag_json_text(row, "action", ag_action_name(item->action)) &&
+           ag_json_text(row, "progress", ag_progress_name(item->progress)) &&
+           ag_json_text(row, "reason", ag_reason_name(item->reason)) &&
+           add_code(row, "code", item->code) &&
+           ag_json_text(row, "name", defupd_code_name((defupd_code)item->code)) &&
+           ag_json_text(row, "text", item->text) &&
+           ag_json_number(row, "from", item->from_version) &&
+           ag_json_text(row, "from_label", item->from_label) &&
+           ag_json_number(row, "to", item->to_version) &&
+           ag_json_text(row, "to_label", item->to_label) &&
+           ag_json_number(row, "newest", item->newest) &&
+           ag_json_number(row, "bytes", item->bytes) &&
+           ag_json_number(row, "full_bytes", item->full_bytes) &&
+           ag_json_number(row, "objects", item->objects) && ag_json_text(row, "via", item->via);
+}
+
+static bool add_report(json_t *doc, const struct ag_result *result)
+{
+    json_t *array = json_array();
+    const defupd_report_item *item;
+
+    if (!ag_json_add(doc, "components", array) ||
+        !ag_json_number(doc, "generation", defupd_report_generation(result->report)) ||
+        !ag_json_text(doc, "source", defupd_report_source(result->report)) ||
+        !ag_json_number(doc, "fetched", defupd_report_fetched(result->report)))
+        return false;
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
+        if (!add_item(array, item))
+            return false;
+    }
+    return true;
+}
+
+static bool add_component(json_t *array, const defupd_component_status *item)
+{
+    json_t *row = ag_json_row(array);
+
+    return ag_json_text(row, "component", item->name) &&
+           ag_json_text(row, "state", defupd_state_name((defupd_state)item->state)) &&
+           ag_json_number(row, "version", item->version) &&
+           ag_json_text(row, "label", item->label) &&
+           ag_json_number(row, "available", item->available) &&
+           add_flags(row, "holds", ag_hold_flags, item->holds) &&
+           ag_json_number(row, "pin_version", item->pin_version) &&
+           ag_json_number(row, "skip_version", item->skip_version) &&
+           add_code(row, "lasterror", item->last_error) &&
+           ag_json_text(row, "lasterror_name", defupd_code_name((defupd_code)item->last_error)) &&
+           ag_json_text(row, "lasterror_text", item->error_text) &&
+           ag_json_text(row, "advice", defupd_code_advice((defupd_code)item->last_error)) &&
+           ag_json_number(row, "failures", item->failures) &&
+           ag_json_text(row, "notice", item->notice) &&
+           ag_json_number(row, "published", (uint64_t)item->published) &&
+           ag_json_number(row, "installed", (uint64_t)item->installed) &&
+           ag_json_number(row, "last_attempt", (uint64_t)item->last_attempt) &&
+           ag_json_number(row, "last_success", (uint64_t)item->last_success) &&
+           ag_json_number(row, "next_attempt", (uint64_t)item->next_attempt) &&
+           ag_json_number(row, "size", item->size) && ag_json_number(row, "files", item->files) &&
+           ag_json_text(row, "tree", item->tree) && ag_json_text(row, "path", item->path) &&
+           ag_json_text(row, "source", item->source);
+}
+
+static bool add_status(json_t *doc, const defupd_status *status)
+{
+    const defupd_store_status *store = defupd_status_store(status);
+    const defupd_component_status *item;
+    json_t *array = json_array(), *object = json_object();
+
+    if (!ag_json_add(doc, "components", array)) {
+        json_decref(object);
+        return false;
+    }
+    if (!ag_json_add(doc, "store", object) ||
+        !ag_json_text(object, "state_dir", store->state_dir) ||
+        !ag_json_text(object, "uuid", store->uuid) ||
+        !ag_json_number(object, "generation", store->generation) ||
+        !ag_json_number(object, "parent", store->parent) ||
+        !ag_json_text(object, "reason", store->reason) ||
+        !ag_json_number(object, "activated", (uint64_t)store->activated) ||
+        !add_code(object, "lasterror", store->last_error) ||
+        !ag_json_number(object, "last_contact", (uint64_t)store->last_contact) ||
+        !ag_json_number(object, "root_version", store->root_version) ||
+        !ag_json_number(object, "timestamp_expires", (uint64_t)store->timestamp_expires) ||
+        !ag_json_number(object, "busy_pid", store->busy_pid))
+        return false;
+    for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {
+        if (!add_component(array, item))
+            return false;
+    }
+    return true;
+}
+
+static bool add_listing(json_t *doc, const defupd_listing *listing)
+{
+    json_t *array = json_array();
+    const defupd_release *item;
+
+    if (!ag_json_add(doc, "releases", array))
+        return false;
+    for (uint32_t i = 0; (item = defupd_listing_at(listing, i)) != NULL; i++) {
+        json_t *row = ag_json_row(array);
+
+        if (!ag_json_text(row, "component", item->component) ||
+            !ag_json_number(row, "version", item->version) ||
+            !ag_json_text(row, "label", item->label) ||
+            !ag_json_number(row, "published", (uint64_t)item->published) ||
+            !ag_json_number(row, "size", item->size) ||
+            !ag_json_number(row, "files", item->files) ||
+            !ag_json_number(row, "full_bytes", item->full_bytes) ||
+            !add_flags(row, "flags", ag_release_flags, item->flags) ||
+            !ag_json_text(row, "note", item->note))
+            return false;
+    }
+    return true;
+}
+
+static bool add_verify(json_t *doc, const struct ag_result *result)
+{
+    json_t *array = json_array();
+
+    if (!ag_json_add(doc, "damaged", array) || !ag_json_number(doc, "files", result->files) ||
+        !ag_json_number(doc, "damaged_count", result->damage_count) ||
+        !ag_json_number(doc, "repaired_count", result->repaired_count))
+        return false;
+    for (size_t i = 0; i < result->damage_kept; i++) {
+        const struct ag_damage *damage = &result->damage[i];
+        json_t *row = ag_json_row(array);
+
+        if (!ag_json_text(row, "component", damage->component) ||
+            !ag_json_number(row, "version", damage->version) ||
+            !ag_json_text(row, "path", damage->path) || !ag_json_text(row, "what", damage->what) ||
+            !ag_json_add(row, "repaired", json_boolean(damage->repaired)))
+            return false;
+    }
+    return true;
+}
+
+static bool add_roles(json_t *doc, const struct ag_result *result)
+{
+    json_t *array = json_array();
+
+    if (!ag_json_add(doc, "roles", array))
+        return false;
+    for (size_t i = 0; i < result->role_count; i++) {
+        const struct ag_role *role = &result->roles[i];
+        json_t *row = ag_json_row(array), *keys = json_array();
+
+        if (!ag_json_add(row, "keys", keys) || !ag_json_text(row, "role", role->name) ||
+            !ag_json_number(row, "version", role->version) ||
+            !ag_json_number(row, "expires", (uint64_t)role->expires) ||
+            !ag_json_number(row, "threshold", role->threshold))
+            return false;
+        for (const char *key = role->keyids; *key != '\0'; key += strspn(key, " ")) {
+            const size_t length = strcspn(key, " ");
+
+            if (!ag_json_append(keys, json_stringn(key, length)))
+                return false;
+            key += length;
+        }
+    }
+    return true;
+}
+
+static bool add_version(json_t *doc)
+{
+    char libraries[512] = "";
+
+    defupd_version_details(libraries, sizeof libraries);
+    return ag_json_text(doc, "version", defupd_version()) &&
+           ag_json_text(doc, "libraries", libraries);
+}
+
+/* What the command has beyond success and failure. */
+static bool add_parts(json_t *doc, const struct ag_result *result)
+{
+    const enum ag_command_id id = result->args->command->id;
+
+    if (id == AG_CMD_VERSION)
+        return add_version(doc);
+    if (id == AG_CMD_VERIFY)
+        return add_verify(doc, result);
+    if (id == AG_CMD_TRUST && !result->args->trust_reset)
+        return add_roles(doc, result);
+    if (id == AG_CMD_CANCEL)
+        return ag_json_number(doc, "pid", result->pid);
+    if (id == AG_CMD_CLEAN)
+        return ag_json_number(doc, "freed", result->freed);
+    return (result->report == NULL || add_report(doc, result)) &&
+           (result->status == NULL || add_status(doc, result->status)) &&
+           (result->listing == NULL || add_listing(doc, result->listing));
+}
+
+defupd_code ag_json_result(FILE *out, const struct ag_result *result, defupd_error *err)
+{
+    const bool streams = (result->args->command->traits & AG_CMD_STREAMS) != 0;
+    const bool failed = result->code != DEFUPD_OK;
+    json_t *doc = json_object(), *whole = doc;
+    char *text = NULL;
+    bool done;
+
+    done = ag_json_text(doc, "command", result->args->command->name) &&
+           add_code(doc, "code", result->code) &&
+           ag_json_text(doc, "name", defupd_code_name(result->code)) &&
+           ag_json_text(doc, "text", failed ? result->err.message : "") &&
+           ag_json_text(doc, "advice", defupd_code_advice(result->code)) &&
+           ag_json_add(doc, "exit", json_integer(result->exit_code)) && add_parts(doc, result);
+    if (done && streams) {
+        whole = json_object();
+        done = ag_json_add(whole, "result", doc); /* takes doc in either case */
+    }
+    if (done)
+        text = json_dumps(whole, streams ? JSON_COMPACT : JSON_INDENT(2));
+    json_decref(whole);
+    if (text == NULL)
+        return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory while writing the result");
+    (void)fprintf(out, "%s\n", text);
+    free(text);
+    return DEFUPD_OK;
+}
+
+void ag_json_event(FILE *out, const defupd_event *event, int64_t now)
+{
+    json_t *row = json_object();
+    char when[AG_WHEN];
+    char *text = NULL;
+    bool done;
+
+    done = ag_json_text(row, "time", ag_time(when, now)) &&
+           ag_json_add(row, "id", json_integer(event->id)) &&
+           ag_json_text(row, "name", ag_event_name(event->id)) &&
+           (event->component == NULL || ag_json_text(row, "component", event->component)) &&
+           (event->version == 0 || ag_json_number(row, "version", event->version)) &&
+           (event->from_version == 0 || ag_json_number(row, "from", event->from_version)) &&
+           (event->id == DEFUPD_EVENT_PROGRESS || add_code(row, "code", event->code)) &&
+           (event->source == NULL || ag_json_text(row, "source", event->source)) &&
+           (event->text == NULL || ag_json_text(row, "text", event->text));
+    if (done && event->id == DEFUPD_EVENT_PROGRESS)
+        done = ag_json_text(row, "phase", ag_phase_name(event->phase)) &&
+               ag_json_number(row, "bytes_done", event->bytes_done) &&
+               (event->bytes_total == 0 || ag_json_number(row, "bytes_total", event->bytes_total));
+    if (done)
+        text = json_dumps(row, JSON_COMPACT);
+    if (text != NULL) { /* without memory the event is lost; the result still comes */
+        (void)fprintf(out, "%s\n", text);
+        (void)fflush(out);
+    }
+    free(text);
+    json_decref(row);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results for people. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "result.h"
+#include "text.h"
+#include "words.h"
+
+static bool is_set(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+void ag_text_error(FILE *out, const defupd_error *err, bool origin)
+{
+    const char *advice = defupd_code_advice(err->code);
+
+    ag_line(out, "defupd: %s",
+            err->message[0] != '\0' ? err->message : defupd_code_text(err->code));
+    ag_line(out, "  %d %s: %s", (int)err->code, defupd_code_name(err->code),
+            advice[0] != '\0' ? advice : defupd_code_text(err->code));
+    /* An internal error is always for support. */
+    if (err->origin != NULL && (origin || err->code == DEFUPD_E_BUG))
+        ag_line(out, "  at %s, errno %d", err->origin, err->sys_errno);
+}
+
+/* The component's name goes before its failure, unless the text begins with it already. */
+static void item_error(defupd_error *err, const defupd_report_item *item)
+{
+    const size_t length = strlen(item->component);
+    const char *text = is_set(item->text) ? item->text : defupd_code_text((defupd_code)item->code);
+
+    *err = (defupd_error){ .code = (defupd_code)item->code };
+    if (strncmp(text, item->component, length) == 0 && strchr(" :@,", text[length]) != NULL)
+        (void)snprintf(err->message, sizeof err->message, "%s", text);
+    else
+        (void)snprintf(err->message, sizeof err->message, "%s: %s", item->component, text);
+}
+
+void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
+{
+    const defupd_report_item *item;
+    bool told = false;
+
+    if (result->code == DEFUPD_OK)
+        return;
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
+        defupd_error err;
+
+        if (item->code == DEFUPD_OK)
+            continue;
+        item_error(&err, item);
+        ag_text_error(out, &err, false);
+        told = told || item->code == result->code;
+    }
+    if (!told)
+        ag_text_error(out, &result->err, origin);
+    else if (origin && result->err.origin != NULL)
+        ag_line(out, "  at %s, errno %d", result->err.origin, result->err.sys_errno);
+}
+
+/* "[delta, 1.2 MB]", "[from disk]", "". */
+static const char *cost(char out[64], const defupd_report_item *item)
+{
+    char bytes[AG_AMOUNT];
+
+    if (!is_set(item->via))
+        out[0] = '\0';
+    else if (item->bytes == 0)
+        (void)snprintf(out, 64, " [%.30s]", item->via);
+    else
+        (void)snprintf(out, 64, " [%.30s, %s]", item->via, ag_bytes(bytes, item->bytes));
+    return out;
+}
+
+/* Why nothing is done; "" when there is nothing to say. */
+static const char *why(char *out, size_t size, const defupd_report_item *item)
+{
+    const bool quiet = item->reason == DEFUPD_REASON_NONE || item->reason == DEFUPD_REASON_NEWEST;
+    const char *unhold = item->reason == DEFUPD_REASON_HELD ||
+                                 item->reason == DEFUPD_REASON_PINNED ||
+                                 item->reason == DEFUPD_REASON_SKIPPED
+                             ? "; 'defupd unhold' ends that"
+                             : "";
+
+    if (item->code != DEFUPD_OK)
+        (void)snprintf(out, size, "failed: %s", defupd_code_text((defupd_code)item->code));
+    else if (is_set(item->text) && !quiet)
+        (void)snprintf(out, size, "%s", item->text);
+    else if (quiet)
+        out[0] = '\0';
+    else
+        (void)snprintf(out, size, "%s%s", ag_reason_text(item->reason), unhold);
+    return out;
+}
+
+static void report_rows(struct ag_table *table, const struct ag_result *result, uint32_t *planned,
+                        uint64_t *bytes)
+{
+    const defupd_report_item *item;
+
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
+        const bool acts = item->action != DEFUPD_ACTION_NONE && item->code == DEFUPD_OK;
+        const bool target = item->action != DEFUPD_ACTION_NONE;
+        char from[AG_VERSION], to[AG_VERSION], fetch[AG_AMOUNT], full[AG_AMOUNT + 12] = "";
+        char reason[600], saved[AG_AMOUNT];
+
+        if (acts) {
+            (*planned)++;
+            *bytes += item->bytes; /* for people: wraps with no harm */
+        }
+        if (acts && item->full_bytes > item->bytes && item->bytes > 0)
+            (void)snprintf(full, sizeof full, " (full: %s)", ag_bytes(saved, item->full_bytes));
+        (void)snprintf(reason, sizeof reason, "%s%s", acts ? item->via : "", full);
+        ag_table_row(table, (const char *const[]){
+                                item->component,
+                                ag_version_text(from, item->from_version, item->from_label),
+                                target ? ag_version_text(to, item->to_version, item->to_label)
+                                       : ag_version_text(to, item->newest, NULL),
+                                acts ? ag_bytes(fetch, item->bytes) : "-",
+                                acts ? reason : why(reason, sizeof reason, item) });
+    }
+}
+
+static void check_text(FILE *out, const struct ag_result *result)
+{
+    const char *source;
+    char amount[AG_AMOUNT];
+    struct ag_table table;
+    uint32_t planned = 0;
+    uint64_t bytes = 0;
+
+    if (result->report == NULL)
+        return;
+    source = defupd_report_source(result->report);
+    if (defupd_report_count(result->report) == 0) {
+        if (result->code == DEFUPD_OK)
+            ag_line(out, "The repository offers no component.");
+        return;
+    }
+    ag_table_start(
+        &table, 1u << 3,
+        (const char *const[]){ "COMPONENT", "INSTALLED", "AVAILABLE", "FETCH", "HOW", NULL });
+    report_rows(&table, result, &planned, &bytes);
+    ag_table_end(&table, out);
+    if (planned > 0)
+        ag_line(out, "%u to update, %s to fetch%s%s.", planned, ag_bytes(amount, bytes),
+                is_set(source) ? " from " : "", is_set(source) ? source : "");
+    else if (result->code == DEFUPD_OK)
+        ag_line(out, "Nothing new%s%s.", is_set(source) ? " at " : "",
+                is_set(source) ? source : "");
+}
+
+/* What was done with a component, or would be: one line; nothing when it is as it should be. */
+static void done_line(FILE *out, const struct ag_result *result, const defupd_report_item *item)
+{
+    static const char *const done[] = { "", "installed", "updated", "rolled back", "replaced" };
+    static const char *const will[] = { "", "install", "update", "roll back", "replace" };
+    const size_t act = (size_t)item->action < sizeof done / sizeof done[0] ? (size_t)item->action
+                                                                           : DEFUPD_ACTION_UPDATE;
+    char from[AG_VERSION], to[AG_VERSION], paid[64], reason[600];
+    char move[2 * AG_VERSION + 8];
+
+    if (item->code != DEFUPD_OK)
+        return; /* the errors tell it */
+    if (item->action == DEFUPD_ACTION_NONE) {
+        if (why(reason, sizeof reason, item)[0] != '\0')
+            ag_line(out, "%s: stays at %s: %s", item->component,
+                    ag_version_text(from, item->from_version, item->from_label), reason);
+        return;
+    }
+    (void)ag_version_text(to, item->to_version, item->to_label);
+    if (item->from_version != 0)
+        (void)snprintf(move, sizeof move, "%s -> %s",
+                       ag_version_text(from, item->from_version, item->from_label), to);
+    else
+        (void)snprintf(move, sizeof move, "%s", to);
+    (void)cost(paid, item);
+    if (item->progress == DEFUPD_PROGRESS_ACTIVE)
+        ag_line(out, "%s: %s %s%s", item->component, done[act], move, paid);
+    else if (ag_given(result->args, AG_OPT_DRY_RUN))
+        ag_line(out, "%s: would %s %s%s", item->component, will[act], move, paid);
+    else if (item->progress == DEFUPD_PROGRESS_DOWNLOADED)
+        ag_line(out, "%s: downloaded %s%s", item->component, move, paid);
+    else
+        ag_line(out, "%s: not done: %s %s", item->component, will[act], move);
+}
+
+static void update_text(FILE *out, const struct ag_result *result)
+{
+    const bool news = ag_result_news(result);
+    uint64_t generation, fetched;
+    char amount[AG_AMOUNT];
+    const defupd_report_item *item;
+
+    if (result->report == NULL)
+        return;
+    generation = defupd_report_generation(result->report);
+    fetched = defupd_report_fetched(result->report);
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++)
+        done_line(out, result, item);
+    if (generation != 0)
+        ag_line(out, "Generation %" PRIu64 " is active; %s fetched.", generation,
+                ag_bytes(amount, fetched));
+    else if (news && ag_given(result->args, AG_OPT_DRY_RUN))
+        ag_line(out, "Nothing was changed: dry run.");
+    else if (news && result->args->command->id == AG_CMD_DOWNLOAD)
+        ag_line(out, "%s fetched; 'defupd install' installs it.", ag_bytes(amount, fetched));
+    else if (result->code == DEFUPD_OK)
+        ag_line(out, "Nothing new.");
+}
+
+static void verify_text(FILE *out, const struct ag_result *result)
+{
+    for (size_t i = 0; i < result->damage_kept; i++) {
+        const struct ag_damage *row = &result->damage[i];
+        ag_line(out, "%s %" PRIu64 ": %s: %s%s", row->component, row->version, row->path, row->what,
+                row->repaired ? ", repaired" : "");
+    }
+    if (result->damage_count > result->damage_kept)
+        ag_line(out, "... and %" PRIu64 " more", result->damage_count - result->damage_kept);
+    if (ag_given(result->args, AG_OPT_QUIET))
+        return;
+    if (result->damage_count > 0)
+        ag_line(out, "%" PRIu64 " files read: %" PRIu64 " damaged, %" PRIu64 " repaired.",
+                result->files, result->damage_count, result->repaired_count);
+    else if (result->code == DEFUPD_OK)
+        ag_line(out, "%" PRIu64 " files read: all as signed.", result->files);
+}
+
+static void status_header(FILE *out, const defupd_store_status *store, int64_t now)
+{
+    char made[AG_WHEN], contact[AG_WHEN], expires[AG_WHEN];
+
+    ag_line(out, "Store         %s%s%s", store->state_dir, is_set(store->uuid) ? ", host " : "",
+            is_set(store->uuid) ? store->uuid : "");
+    if (store->generation == 0)
+        ag_line(out, "Generation    none: nothing is installed");
+    else
+        ag_line(out, "Generation    %" PRIu64 ", made by %s %s%s", store->generation,
+                is_set(store->reason) ? store->reason : "unknown",
+                ag_time_and_age(made, store->activated, now),
+                store->parent != 0 ? "" : ", the first");
+    ag_line(out, "Last contact  %s", ag_time_and_age(contact, store->last_contact, now));
+    if (store->root_version == 0)
+        ag_line(out, "Trust         no root is pinned");
+    else if (store->timestamp_expires == 0)
+        ag_line(out, "Trust         root %" PRIu64, store->root_version);
+    else
+        ag_line(out, "Trust         root %" PRIu64 ", timestamp %s %s", store->root_version,
+                store->timestamp_expires > now ? "good until" : "expired",
+                ag_time_and_age(expires, store->timestamp_expires, now));
+    if (store->busy_pid != 0)
+        ag_line(out, "At work       process %" PRIu64, store->busy_pid);
+}
+
+static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
+{
+    char version[AG_VERSION], available[AG_VERSION], published[AG_WHEN], attempt[AG_WHEN];
+    char success[AG_WHEN], failures[AG_AMOUNT + 20] = "";
+
+    ag_table_row(table, (const char *const[]){
+                            item->name, defupd_state_name((defupd_state)item->state),
+                            ag_version_text(version, item->version, item->label),
+                            ag_version_text(available, item->available, NULL),
+                            item->published > 0 ? ag_age(published, item->published, now) : "-",
+                            ag_age(attempt, item->last_attempt, now),
+                            ag_age(success, item->last_success, now) });
+    if (item->last_error != DEFUPD_OK) {
+        const defupd_code code = (defupd_code)item->last_error;
+        const char *advice = defupd_code_advice(code);
+
+        if (item->failures > 1)
+            (void)snprintf(failures, sizeof failures, " (%u times)", item->failures);
+        ag_table_note(table, "  %s: %s%s", item->name,
+                      is_set(item->error_text) ? item->error_text : defupd_code_text(code),
+                      failures);
+        ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
+                      advice[0] != '\0' ? advice : defupd_code_text(code));
+    }
+    if (is_set(item->notice))
+        ag_table_note(table, "  %s: %s", item->name, item->notice);
+}
+
+static void status_text(FILE *out, const struct ag_result *result, int64_t now)
+{
+    const defupd_component_status *item;
+    const defupd_store_status *store;
+    struct ag_table table;
+
+    if (result->status == NULL)
+        return;
+    store = defupd_status_store(result->status);
+    status_header(out, store, now);
+    /* A run that failed before it came to a component is told here. */
+    if (store->last_error != DEFUPD_OK) {
+        const defupd_code code = (defupd_code)store->last_error;
+        ag_line(out, "Last attempt  failed: %s (%d %s)", defupd_code_text(code), (int)code,
+                defupd_code_name(code));
+    }
+    if (defupd_status_count(result->status) == 0)
+        return;
+    (void)fputc('\n', out);
+    ag_table_start(&table, 0,
+                   (const char *const[]){ "COMPONENT", "STATE", "INSTALLED", "NEWEST", "PUBLISHED",
+                                          "TRIED", "UP TO DATE", NULL });
+    for (uint32_t i = 0; (item = defupd_status_at(result->status, i)) != NULL; i++)
+        status_row(&table, item, now);
+    ag_table_end(&table, out);
+}
+
+static void list_text(FILE *out, const struct ag_result *result)
+{
+    const defupd_release *item;
+    struct ag_table table;
+
+    if (result->listing == NULL)
+        return;
+    if (defupd_listing_count(result->listing) == 0) {
+        ag_line(out, "No release is known; 'defupd check' asks the sources.");
+        return;
+    }
+    ag_table_start(&table, 1u << 3 | 1u << 4,
+                   (const char *const[]){ "COMPONENT", "VERSION", "PUBLISHED", "SIZE", "FETCH",
+                                          "STATE", NULL });
+    for (uint32_t i = 0; (item = defupd_listing_at(result->listing, i)) != NULL; i++) {
+        char version[AG_VERSION], published[AG_WHEN], size[AG_AMOUNT], fetch[AG_AMOUNT];
+        char flags[256] = "";
+        size_t used = 0;
+
+        for (const struct ag_flag *flag = ag_release_flags; flag->bit != 0; flag++) {
+            if ((item->flags & flag->bit) == 0)
+                continue;
+            /* What is current is on disk, too. */
+            if (flag->bit == DEFUPD_RELEASE_ON_DISK && (item->flags & DEFUPD_RELEASE_CURRENT) != 0)
+                continue;
+            (void)snprintf(flags + used, sizeof flags - used, "%s%s", used > 0 ? ", " : "",
+                           flag->text);
+            used = strlen(flags);
+        }
+        ag_table_row(&table,
+                     (const char *const[]){
+                         item->component, ag_version_text(version, item->version, item->label),
+                         ag_time(published, item->published), ag_bytes(size, item->size),
+                         item->full_bytes != 0 ? ag_bytes(fetch, item->full_bytes) : "-", flags });
+        if (is_set(item->note))
+            ag_table_note(&table, "  note: %s", item->note);
+    }
+    ag_table_end(&table, out);
+}
+
+static void trust_text(FILE *out, const struct ag_result *result, int64_t now)
+{
+    struct ag_table table;
+
+    if (result->role_count == 0)
+        return;
+    ag_table_start(&table, 1u << 1,
+                   (const char *const[]){ "ROLE", "VERSION", "EXPIRES", "SIGNATURES", NULL });
+    for (size_t i = 0; i < result->role_count; i++) {
+        const struct ag_role *role = &result->roles[i];
+        char version[AG_VERSION], expires[AG_WHEN], needed[32];
+
+        (void)snprintf(needed, sizeof needed, "%u of these keys:", role->threshold);
+        ag_table_row(&table,
+                     (const char *const[]){
+                         role->name, ag_version_text(version, role->version, NULL),
+                         role->expires != 0 ? ag_time_and_age(expires, role->expires, now) : "-",
+                         needed });
+        for (const char *key = role->keyids; *key != '\0'; key += strspn(key, " ")) {
+            const size_t length = strcspn(key, " ");
+            ag_table_note(&table, "  %.*s", (int)length, key);
+            key += length;
+        }
+    }
+    ag_table_end(&table, out);
+}
+
+static void short_text(FILE *out, const struct ag_result *result)
+{
+    const struct ag_args *args = result->args;
+    const char *name = args->word_count > 0 ? args->words[0] : "";
+    char amount[AG_AMOUNT];
+
+    switch (args->command->id) {
+    case AG_CMD_CANCEL:
+        if (result->pid != 0)
+            ag_line(out, "Process %" PRIu64 " was asked to stop.", result->pid);
+        else
+            ag_line(out, "No process works on this store.");
+        break;
+    case AG_CMD_HOLD:
+        ag_line(out, "%s is held; 'defupd unhold %s' releases it.", name, name);
+        break;
+    case AG_CMD_UNHOLD: ag_line(out, "%s is free to be updated.", name); break;
+    case AG_CMD_PIN:
+        ag_line(out, "%s is pinned to %" PRIu64 "; 'defupd unhold %s' releases it.", args->pin_name,
+                args->pin_version, args->pin_name);
+        break;
+    case AG_CMD_CLEAN: ag_line(out, "%s freed.", ag_bytes(amount, result->freed)); break;
+    case AG_CMD_TRUST:
+        ag_line(out, "The given root is pinned; the next contact reads all metadata anew.");
+        break;
+    case AG_CMD_CHECK:
+    case AG_CMD_UPDATE:
+    case AG_CMD_FORCEUPDATE:
+    case AG_CMD_DOWNLOAD:
+    case AG_CMD_INSTALL:
+    case AG_CMD_LIST:
+    case AG_CMD_ROLLBACK:
+    case AG_CMD_VERIFY:
+    case AG_CMD_STATUS:
+    case AG_CMD_POSTURE:
+    case AG_CMD_HELP:
+    case AG_CMD_VERSION:
+    case AG_CMD_COUNT: break;
+    }
+}
+
+void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
+{
+    const struct ag_args *args = result->args;
+
+    if (result->incomplete)
+        ag_line(out, "(out of memory: not all findings are listed)");
+    if (args->command->id == AG_CMD_VERIFY) { /* findings are errors: told with -q, too */
+        verify_text(out, result);
+        return;
+    }
+    if (ag_given(args, AG_OPT_QUIET) && (args->command->traits & AG_CMD_ANSWERS) == 0)
+        return;
+    if (args->command->id == AG_CMD_CHECK)
+        check_text(out, result);
+    else if (args->command->id == AG_CMD_STATUS)
+        status_text(out, result, now);
+    else if (args->command->id == AG_CMD_LIST)
+        list_text(out, result);
+    else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)
+        trust_text(out, result, now);
+    else if ((args->command->traits & AG_CMD_REPORTS) != 0)
+        update_text(out, result);
+    else if (result->code == DEFUPD_OK)
+        short_text(out, result);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the command line to an open client: named files, the right user, the options. */
+#ifndef AG_PREPARE_H
+#define AG_PREPARE_H
+
+#include <stddef.h>
+
+#include <defupd/client.h>
+
+#include "options.h"
+
+/* What must live as long as the client. */
+struct ag_setup {
+    char *state_dir; /* absolute */
+    char *trusted_root;
+    size_t trusted_root_bytes;
+    char *ca_file;
+    int ca_fd; /* -1 when ca_file is the operator's own path */
+    char *proxy;
+};
+
+/* Open the client; events and log lines go to the callbacks with `user`. On failure *client is
+ * NULL. `setup` is freed by ag_setup_free() in either case. */
+DEFUPD_MUST_CHECK defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup,
+                                         const struct ag_args *args, defupd_event_fn on_event,
+                                         defupd_log_fn on_log, void *user, defupd_error *err);
+void ag_setup_free(struct ag_setup *setup);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "progress.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "text.h"
+
+#define MEASURE_MS 500 /* shorter spans make the rate jump */
+#define BAR 20
+#define BAR_COLUMNS 72 /* terminals from this width on have room for the bar */
+#define LINE 256
+
+void ag_progress_start(struct ag_progress *progress, FILE *out)
+{
+    struct winsize size;
+
+    *progress = (struct ag_progress){ .columns = 80 };
+    if (isatty(fileno(out)) != 1)
+        return;
+    progress->out = out;
+    if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        progress->columns = size.ws_col;
+}
+
+/* Bytes a second, three parts old to one part new. */
+static void measure(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms)
+{
+    uint64_t span, fresh;
+
+    if (event->phase != progress->phase || event->bytes_done < progress->since_bytes ||
+        now_ms < progress->since_ms) {
+        progress->phase = event->phase;
+        progress->since_ms = now_ms;
+        progress->since_bytes = event->bytes_done;
+        progress->rate = 0;
+        return;
+    }
+    span = now_ms - progress->since_ms;
+    if (span < MEASURE_MS)
+        return;
+    fresh = (uint64_t)((double)(event->bytes_done - progress->since_bytes) * 1000.0 / (double)span);
+    progress->rate = progress->rate == 0 ? fresh : progress->rate - progress->rate / 4 + fresh / 4;
+    progress->since_ms = now_ms;
+    progress->since_bytes = event->bytes_done;
+}
+
+static void subject(char *out, size_t size, const defupd_event *event)
+{
+    static const char *const verbs[] = { "", "reading metadata ", "", "unpacking ", "verifying " };
+    const char *verb = event->phase < sizeof verbs / sizeof verbs[0] ? verbs[event->phase] : "";
+
+    if (event->component == NULL)
+        (void)snprintf(out, size, "%s", verb);
+    else if (event->version == 0)
+        (void)snprintf(out, size, "%s%s ", verb, event->component);
+    else
+        (void)snprintf(out, size, "%s%s %" PRIu64 " ", verb, event->component, event->version);
+}
+
+static void amounts(char *out, size_t size, const struct ag_progress *progress,
+                    const defupd_event *event)
+{
+    char bytes[AG_AMOUNT], clock[AG_AMOUNT] = "--:--", speed[AG_AMOUNT + 3] = "";
+    char bar[BAR + 4] = "";
+    double part;
+
+    if (progress->rate > 0)
+        (void)snprintf(speed, sizeof speed, " %s/s", ag_bytes(bytes, progress->rate));
+    if (event->bytes_total == 0) {
+        (void)snprintf(out, size, " %s%s", ag_bytes(bytes, event->bytes_done), speed);
+        return;
+    }
+    part = (double)event->bytes_done / (double)event->bytes_total;
+    if (part > 1)
+        part = 1;
+    if (progress->columns >= BAR_COLUMNS) {
+        memset(bar, '.', BAR + 2);
+        memset(bar + 1, '#', (size_t)(part * BAR));
+        bar[0] = '[';
+        bar[BAR + 1] = ']';
+        bar[BAR + 2] = ' ';
+    }
+    if (progress->rate > 0 && event->bytes_done <= event->bytes_total)
+        (void)ag_clock(clock, (event->bytes_total - event->bytes_done) / progress->rate);
+    (void)snprintf(out, size, "%s%3u%%%s %s ETA", bar, (unsigned)(part * 100), speed, clock);
+}
+
+void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms)
+{
+    char who[LINE / 2], rest[LINE / 2], line[LINE];
+    unsigned length;
+
+    if (progress->out == NULL || event->id != DEFUPD_EVENT_PROGRESS)
+        return;
+    measure(progress, event, now_ms);
+    subject(who, sizeof who, event);
+    amounts(rest, sizeof rest, progress, event);
+    (void)snprintf(line, sizeof line, "%s%s", who, rest);
+    ag_clean(line);
+    length = (unsigned)strlen(line);
+    /* The last column stays free: writing there makes some terminals go to the next line. */
+    if (length >= progress->columns)
+        length = progress->columns - 1;
+    (void)fprintf(progress->out, "\r%.*s", (int)length, line);
+    if (progress->drawn > length)
+        (void)fprintf(progress->out, "%*s\r%.*s", (int)(progress->drawn - length), "", (int)length,
+                      line);
+    progress->drawn = length;
+    (void)fflush(progress->out);
+}
+
+void ag_progress_clear(struct ag_progress *progress)
+{
+    if (progress->out == NULL || progress->drawn == 0)
+        return;
+    (void)fprintf(progress->out, "\r%*s\r", (int)progress->drawn, "");
+    (void)fflush(progress->out);
+    progress->drawn = 0;
+}

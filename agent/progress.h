@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The progress line on a terminal: "tetra 1003 [######....]  66% 3.1 MB/s 01:05 ETA", redrawn in
+ * place and cleared at the end. */
+#ifndef AG_PROGRESS_H
+#define AG_PROGRESS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <defupd/event.h>
+
+struct ag_progress {
+    FILE *out;                      /* NULL: draw nothing */
+    unsigned columns;               /* of the terminal */
+    unsigned drawn;                 /* characters on the line now */
+    uint32_t phase;                 /* what the numbers below are about */
+    uint64_t since_ms, since_bytes; /* last point of measurement */
+    uint64_t rate;                  /* bytes a second, smoothed; 0: not known yet */
+};
+
+/* Ready to draw on `out` when that is a terminal, else one that draws nothing. */
+void ag_progress_start(struct ag_progress *progress, FILE *out);
+
+/* Draw what a DEFUPD_EVENT_PROGRESS says; others are ignored. `now_ms` from a clock that only
+ * moves on. */
+void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms);
+
+/* Take the line away, before something else is printed. The next event draws it again. */
+void ag_progress_clear(struct ag_progress *progress);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fail.h"
+
+defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defupd_code last,
+                             int64_t now, defupd_error *err)
+{
+    defupd_status *status = NULL;
+    char *local = NULL, *posture = NULL;
+    struct stat st;
+    size_t count = 0;
+    defupd_code rc;
+
+    /* Asked before the library: a failed first attempt must not leave a store behind that holds
+     * nothing but its own reports. */
+    if (stat(state_dir, &st) != 0 && errno == ENOENT)
+        return DEFUPD_OK;
+    rc = defupd_client_status(client, &status, err);
+    if (rc == DEFUPD_OK)
+        rc = ag_local_xml(&local, &count, status, last, err);
+    if (rc == DEFUPD_OK)
+        rc = ag_posture(&posture, status, now, AG_INTERVAL_S, err);
+    if (rc == DEFUPD_OK)
+        rc = defupd_client_write_report(client, "local.xml", local, count, err);
+    if (rc == DEFUPD_OK)
+        rc = defupd_client_write_report(client, "posture.json", posture, strlen(posture), err);
+    free(local);
+    free(posture);
+    defupd_status_free(status);
+    return rc;
+}

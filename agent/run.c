@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "prepare.h"
+#include "progress.h"
+#include "report.h"
+#include "result.h"
+#include "signals.h"
+#include "text.h"
+
+struct run {
+    struct ag_args args;
+    struct ag_setup setup;
+    struct ag_result result;
+    struct ag_progress progress;
+    defupd_client *client;
+    bool source_waits; /* source_failure has not been told yet */
+    defupd_error source_failure;
+};
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* A source that failed is worth a warning when another one goes on. When it was the last, the
+ * error at the end says the same. */
+static void tell_source(struct run *run)
+{
+    if (run->source_waits && !ag_given(&run->args, AG_OPT_QUIET)) {
+        ag_progress_clear(&run->progress);
+        ag_line(stderr, "defupd: warning: %s", run->source_failure.message);
+    }
+    run->source_waits = false;
+}
+
+static void keep_source(struct run *run, const defupd_event *event)
+{
+    const char *source = event->source != NULL ? event->source : "a source";
+    const char *text =
+        event->text != NULL ? event->text : defupd_code_text((defupd_code)event->code);
+
+    tell_source(run);
+    run->source_waits = true;
+    if (strstr(text, source) != NULL)
+        (void)AG_FAIL(&run->source_failure, (defupd_code)event->code, "%s", text);
+    else
+        (void)AG_FAIL(&run->source_failure, (defupd_code)event->code, "%s: %s", source, text);
+}
+
+static void on_event(void *user, const defupd_event *event)
+{
+    struct run *run = user;
+
+    if (ag_given(&run->args, AG_OPT_JSON)) {
+        if ((run->args.command->traits & AG_CMD_STREAMS) != 0 &&
+            !ag_given(&run->args, AG_OPT_QUIET))
+            ag_json_event(stdout, event, (int64_t)time(NULL));
+        return;
+    }
+    if (event->id == DEFUPD_EVENT_PROGRESS)
+        ag_progress_event(&run->progress, event, monotonic_ms());
+    else if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
+        keep_source(run, event);
+    else if (event->id == DEFUPD_EVENT_DOWNLOADING)
+        tell_source(run);
+}
+
+static void on_log(void *user, defupd_level level, const char *module, const char *text)
+{
+    static const char *const names[] = { "", "error", "warning", "info", "debug" };
+    struct run *run = user;
+
+    if (level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
+        return;
+    ag_progress_clear(&run->progress);
+    ag_line(stderr, "%-7s %s: %s",
+            (size_t)level < sizeof names / sizeof names[0] ? names[level] : "", module, text);
+}
+
+static uint32_t request_flags(const struct ag_args *args)
+{
+    static const struct {
+        enum ag_option_id option;
+        uint32_t flag;
+    } map[] = { { AG_OPT_DRY_RUN, DEFUPD_REQUEST_DRY_RUN },
+                { AG_OPT_ACCEPT_QUARANTINED, DEFUPD_REQUEST_ACCEPT_QUARANTINED },
+                { AG_OPT_OVER_BUDGET, DEFUPD_REQUEST_OVER_BUDGET },
+                { AG_OPT_REPAIR, DEFUPD_REQUEST_REPAIR } };
+    uint32_t flags = 0;
+
+    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++) {
+        if (ag_given(args, map[i].option))
+            flags |= map[i].flag;
+    }
+    return flags;
+}
+
+/* The one call that the command is about. */
+static defupd_code call(struct run *run, defupd_error *err)
+{
+    const struct ag_args *args = &run->args;
+    struct ag_result *result = &run->result;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    defupd_client *client = run->client;
+
+    request.flags = request_flags(args);
+    request.components = args->word_count > 0 ? args->words : NULL;
+    switch (args->command->id) {
+    case AG_CMD_CHECK: return defupd_client_check(client, &request, &result->report, err);
+    case AG_CMD_UPDATE:
+    case AG_CMD_FORCEUPDATE: return defupd_client_update(client, &request, &result->report, err);
+    case AG_CMD_DOWNLOAD: return defupd_client_download(client, &request, &result->report, err);
+    case AG_CMD_INSTALL: return defupd_client_install(client, &request, &result->report, err);
+    case AG_CMD_ROLLBACK: return defupd_client_rollback(client, &request, &result->report, err);
+    case AG_CMD_CANCEL: return defupd_client_cancel_other(client, &result->pid, err);
+    case AG_CMD_LIST:
+        return defupd_client_list(client, args->word_count > 0 ? args->words[0] : NULL,
+                                  &result->listing, err);
+    case AG_CMD_HOLD: return defupd_client_hold(client, args->words[0], err);
+    case AG_CMD_UNHOLD: return defupd_client_unhold(client, args->words[0], err);
+    case AG_CMD_PIN: return defupd_client_pin(client, args->pin_name, args->pin_version, err);
+    case AG_CMD_VERIFY:
+        return defupd_client_verify(client, &request, ag_result_damage, result, &result->files,
+                                    err);
+    case AG_CMD_CLEAN: return defupd_client_clean(client, &result->freed, err);
+    case AG_CMD_STATUS:
+    case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
+    case AG_CMD_TRUST:
+        return args->trust_reset ? defupd_client_trust_reset(client, err)
+                                 : defupd_client_trust_show(client, ag_result_role, result, err);
+    case AG_CMD_HELP:
+    case AG_CMD_VERSION:
+    case AG_CMD_COUNT: break;
+    }
+    return AG_FAIL(err, DEFUPD_E_BUG, "no call for '%s'", args->command->name);
+}
+
+/* After each attempt. Not when another process had the store: its own report is about to come,
+ * and must not be overwritten by an older look. Nor when nothing was attempted. */
+static defupd_code write_reports(struct run *run, defupd_error *err)
+{
+    if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
+        run->result.code == DEFUPD_E_INVALID)
+        return DEFUPD_OK;
+    return ag_reports_write(run->client, run->setup.state_dir, run->result.code,
+                            (int64_t)time(NULL), err);
+}
+
+static void attempt(struct run *run)
+{
+    struct ag_result *result = &run->result;
+    defupd_error report_err = { 0 };
+
+    result->code =
+        ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
+    if (result->code != DEFUPD_OK)
+        return;
+    ag_progress_start(&run->progress, stderr);
+    if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON))
+        run->progress.out = NULL;
+    ag_signals_start(run->client);
+    result->code = call(run, &result->err);
+    ag_progress_clear(&run->progress);
+    if (result->code == DEFUPD_OK || result->code != run->source_failure.code)
+        tell_source(run);
+    if (write_reports(run, &report_err) != DEFUPD_OK) {
+        /* What was asked is done all the same; but whoever reads the reports sees an old one. */
+        if (result->code == DEFUPD_OK) {
+            result->code = report_err.code;
+            result->err = report_err;
+        } else if (run->args.verbose > 0) {
+            ag_line(stderr, "defupd: warning: no report: %s", report_err.message);
+        }
+    }
+    ag_signals_stop();
+}
+
+/* The posture is JSON whether asked for or not, and its form is a contract of its own. */
+static defupd_code print_posture(const struct ag_result *result, defupd_error *err)
+{
+    char *text = NULL;
+
+    AG_TRY(ag_posture(&text, result->status, (int64_t)time(NULL), AG_INTERVAL_S, err));
+    (void)fputs(text, stdout);
+    free(text);
+    return DEFUPD_OK;
+}
+
+static void print_version(void)
+{
+    char libraries[512] = "";
+
+    defupd_version_details(libraries, sizeof libraries);
+    ag_line(stdout, "defupd %s", defupd_version());
+    ag_line(stdout, "with %s", libraries);
+}
+
+static defupd_code print(struct run *run, defupd_error *err)
+{
+    struct ag_result *result = &run->result;
+
+    if (run->args.command->id == AG_CMD_POSTURE && result->code == DEFUPD_OK)
+        return print_posture(result, err);
+    if (ag_given(&run->args, AG_OPT_JSON))
+        return ag_json_result(stdout, result, err);
+    if (run->args.command->id == AG_CMD_VERSION)
+        print_version();
+    else if (run->client != NULL)
+        ag_text_result(stdout, result, (int64_t)time(NULL));
+    return DEFUPD_OK;
+}
+
+/* Print everything; yields the exit code. */
+static int finish(struct run *run)
+{
+    struct ag_result *result = &run->result;
+    const bool news = result->code == DEFUPD_OK && ag_result_news(result);
+    defupd_error err = { 0 };
+    defupd_code rc;
+
+    result->exit_code = defupd_code_exit(result->code);
+    if (news && ag_given(&run->args, AG_OPT_DETAILED_EXITCODE))
+        result->exit_code = 2;
+    rc = print(run, &err);
+    if (rc == DEFUPD_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = AG_FAIL_ERRNO(&err, DEFUPD_E_IO, "cannot write to standard output");
+    ag_text_errors(stderr, result, run->args.verbose > 0);
+    if (rc == DEFUPD_OK)
+        return result->exit_code;
+    ag_text_error(stderr, &err, run->args.verbose > 0);
+    return result->code == DEFUPD_OK ? defupd_code_exit(rc) : result->exit_code;
+}
+
+static int help(const struct ag_args *args)
+{
+    if (args->help_command != NULL)
+        ag_help_command(stdout, args->help_command);
+    else
+        ag_help(stdout);
+    return fflush(stdout) == 0 ? 0 : defupd_code_exit(DEFUPD_E_IO);
+}
+
+static int run_all(struct run *run, char *const *argv)
+{
+    defupd_error err = { 0 };
+    const defupd_code rc = ag_args_parse(&run->args, argv, &err);
+
+    if (rc != DEFUPD_OK) {
+        ag_line(stderr, "defupd: %s", err.message); /* says what to do by itself */
+        return defupd_code_exit(rc);
+    }
+    if (run->args.command->id == AG_CMD_HELP)
+        return help(&run->args);
+    run->result.args = &run->args;
+    if ((run->args.command->traits & AG_CMD_NO_STORE) == 0)
+        attempt(run);
+    return finish(run);
+}
+
+/* Descriptors 0 to 2 must be taken: else a file of the store gets such a number, and a message
+ * for a closed standard error lands in it. */
+static bool standard_files_open(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+int ag_main(int argc, char **argv)
+{
+    struct run run = { .setup.ca_fd = -1 };
+    char **copy = calloc((size_t)argc + 1, sizeof *copy);
+    bool copied = copy != NULL && standard_files_open();
+    int exit_code = defupd_code_exit(DEFUPD_E_NOMEM);
+
+    /* What is parsed is a copy: the original is what the process list shows. */
+    for (int i = 1; i < argc && copied; i++) {
+        copy[i - 1] = strdup(argv[i]);
+        copied = copy[i - 1] != NULL;
+    }
+    if (copied) {
+        ag_args_blank(argc, argv);
+        exit_code = run_all(&run, copy);
+    }
+    ag_result_free(&run.result);
+    defupd_client_close(run.client);
+    ag_setup_free(&run.setup);
+    ag_args_free(&run.args);
+    for (int i = 1; i < argc && copy != NULL; i++)
+        free(copy[i - 1]);
+    free(copy);
+    return exit_code;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a run begins and ends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "update/run.h"
+
+/* "scan=4.1" as the planner wants it; the copy lives as long as the run. */
+static defupd_code read_engines(struct du_run *run, defupd_error *err)
+{
+    const char *const *list = run->ctx->options->engines;
+    size_t count = 0;
+
+    while (list != NULL && list[count] != NULL)
+        count++;
+    run->engine = calloc(count + 1, sizeof *run->engine);
+    if (run->engine == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+    for (size_t i = 0; i < count; i++) {
+        char *name = strdup(list[i]);
+        char *equals = name != NULL ? strchr(name, '=') : NULL;
+
+        if (name == NULL)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+        run->engine[run->facts.engines].name = name;
+        run->facts.engines++;
+        if (equals == NULL)
+            return DU_FAIL(err, DEFUPD_E_INVALID, "engine '%s' is not NAME=VERSION", name);
+        *equals = '\0';
+        run->engine[i].version = equals + 1;
+    }
+    /* The client itself is an engine that every release may need. */
+    run->engine[run->facts.engines] = (struct du_engine){ strdup("defupd"), DEFUPD_VERSION };
+    if (run->engine[run->facts.engines].name == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+    run->facts.engines++;
+    run->facts.engine = run->engine;
+    return DEFUPD_OK;
+}
+
+defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defupd_request *request,
+                         defupd_error *err)
+{
+    run->ctx = ctx;
+    run->request = request;
+    run->now = ctx->sys->now_s();
+    run->trust_dir = -1;
+    run->facts.now = run->now;
+    run->facts.ring = ctx->options->ring;
+    run->report = calloc(1, sizeof *run->report);
+    if (run->report == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+    DU_TRY(read_engines(run, err));
+    if (run->read_only)
+        return du_store_current(&ctx->store, &run->current, err);
+
+    const struct du_tick tick = du_run_tick(run);
+    DU_TRY(du_store_lock(&ctx->store, ctx->options->lock_wait_ms, &tick, err));
+    DU_TRY(du_store_host_id(&ctx->store, run->host_id, err));
+    return du_store_current(&ctx->store, &run->current, err);
+}
+
+void du_run_end(struct du_run *run)
+{
+    for (size_t i = 0; i < run->parts; i++)
+        du_part_free(&run->part[i]);
+    free(run->part);
+    free(run->other);
+    for (size_t i = 0; run->engine != NULL && i < run->facts.engines; i++)
+        free((char *)(uintptr_t)run->engine[i].name);
+    free(run->engine);
+    du_trust_freep(&run->trust);
+    du_fetch_freep(&run->fetch);
+    du_generation_free(&run->current);
+    defupd_report_free(run->report);
+    if (run->ctx != NULL && run->trust_dir >= 0)
+        du_fd_close(&run->trust_dir);
+    if (run->ctx != NULL && !run->read_only)
+        du_store_unlock(&run->ctx->store);
+    if (run->ctx != NULL)
+        atomic_store(&run->ctx->cancel, false); /* it was meant for this call */
+}
+
+/* A run that looked at some components only cannot say that an object is of no use to the others.
+ */
+static bool is_named(void *user, const unsigned char sha256[DU_SHA256_BYTES])
+{
+    const struct du_run *run = user;
+
+    if (!run->knows_all)
+        return true;
+    for (size_t i = 0; i < run->parts; i++) {
+        const struct du_manifest *manifest = run->part[i].manifest;
+
+        for (size_t r = 0; manifest != NULL && r < manifest->count; r++) {
+            const struct du_release *release = &manifest->release[r];
+
+            if (memcmp(release->full.sha256, sha256, DU_SHA256_BYTES) == 0)
+                return true;
+            for (size_t d = 0; d < release->deltas; d++) {
+                if (memcmp(release->delta[d].sha256, sha256, DU_SHA256_BYTES) == 0)
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+void du_run_sweep(struct du_run *run)
+{
+    const struct du_sweep sweep = {
+        .retention = run->ctx->options->retention, .now = run->now, .named = is_named, .user = run
+    };
+    unsigned failures = 0;
+
+    du_store_sweep(&run->ctx->store, &sweep, &failures);
+    if (failures > 0)
+        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
+               "%u leftovers could not be removed; the next run tries again", failures);
+}
+
+void du_run_event(const struct du_run *run, defupd_event_id id, const struct du_report_row *row)
+{
+    defupd_event event = { .id = (int32_t)id, .source = run->report->source };
+
+    if (row != NULL) {
+        event.component = row->component;
+        event.version = row->item.to_version;
+        event.from_version = row->item.from_version;
+        event.code = row->item.code;
+        event.text = row->text[0] != '\0' ? row->text : NULL;
+    }
+    du_event_send(&run->ctx->events, event);
+}

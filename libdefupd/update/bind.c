@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The refresh workflow's interface, bound to this run's source and to STATE/trust. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "sys/disk.h"
+#include "update/run.h"
+
+static defupd_code io_fetch(void *user, const char *path, size_t max, const char *etag,
+                            struct du_buf *out, enum du_got *got, char etag_out[128],
+                            defupd_error *err)
+{
+    struct du_run *run = user;
+    struct du_fetch_file file = { .path = path, .bytes_max = max, .etag = etag };
+    const defupd_code rc = du_fetch_memory(run->fetch, run->source, &file, out, err);
+
+    if (rc == DEFUPD_E_NOT_FOUND || rc == DEFUPD_E_FORBIDDEN) {
+        *got = DU_GOT_NOTHING;
+        return DEFUPD_OK;
+    }
+    DU_TRY(rc);
+    *got = file.not_modified ? DU_GOT_UNCHANGED : DU_GOT_BYTES;
+    memcpy(etag_out, file.etag_out, sizeof file.etag_out);
+    return DEFUPD_OK;
+}
+
+/* "roots/3.root.json" -> the directory that holds it, and the name in it. */
+static defupd_code place(const struct du_run *run, const char *name, bool make, int *sub, int *dir,
+                         const char **leaf, defupd_error *err)
+{
+    static const char roots[] = "roots/";
+
+    *dir = run->trust_dir;
+    *leaf = name;
+    if (run->trust_dir < 0) {
+        errno = ENOENT;
+        return DU_FAIL_IO(err, "open trust/%s", name);
+    }
+    if (strncmp(name, roots, sizeof roots - 1) != 0)
+        return DEFUPD_OK;
+    DU_TRY(du_dir_open(run->ctx->sys, run->trust_dir, "roots", make, 0755, sub, err));
+    *dir = *sub;
+    *leaf = name + sizeof roots - 1;
+    return DEFUPD_OK;
+}
+
+static defupd_code io_load(void *user, const char *name, struct du_buf *out, defupd_error *err)
+{
+    const struct du_run *run = user;
+    DU_AUTO_FD sub = -1;
+    const char *leaf;
+    int dir = -1;
+
+    DU_TRY(place(run, name, false, &sub, &dir, &leaf, err));
+    return du_file_read(run->ctx->sys, dir, leaf, out, err);
+}
+
+static defupd_code io_save(void *user, const char *name, struct du_bytes bytes, defupd_error *err)
+{
+    const struct du_run *run = user;
+    DU_AUTO_FD sub = -1;
+    const char *leaf;
+    int dir = -1;
+
+    if (run->read_only)
+        return DEFUPD_OK;
+    DU_TRY(place(run, name, true, &sub, &dir, &leaf, err));
+    if (du_file_replace(run->ctx->sys, dir, leaf, bytes.data, bytes.len, 0644, err) != DEFUPD_OK)
+        return du_err_prefix(err, "%s/trust", run->ctx->store.path);
+    return DEFUPD_OK;
+}
+
+static defupd_code io_remove(void *user, const char *name, defupd_error *err)
+{
+    const struct du_run *run = user;
+    DU_AUTO_FD sub = -1;
+    const char *leaf;
+    int dir = -1;
+
+    if (run->read_only)
+        return DEFUPD_OK;
+    DU_TRY(place(run, name, false, &sub, &dir, &leaf, err));
+    return du_file_remove(run->ctx->sys, dir, leaf, err);
+}
+
+static defupd_code io_roots(void *user, void (*each)(void *arg, uint64_t version), void *arg,
+                            defupd_error *err)
+{
+    static const char ending[] = ".root.json";
+    const struct du_run *run = user;
+    DU_AUTO_NAMES names = { 0 };
+    DU_AUTO_FD sub = -1;
+    const char *leaf;
+    int dir = -1;
+
+    if (place(run, "roots/", false, &sub, &dir, &leaf, err) != DEFUPD_OK)
+        return du_is_missing(err) ? DEFUPD_OK : err->code;
+    DU_TRY(du_dir_names(run->ctx->sys, dir, &names, err));
+    for (size_t i = 0; i < names.count; i++) {
+        char *end = strstr(names.item[i], ending);
+        uint64_t version;
+
+        if (end == NULL || strcmp(end, ending) != 0)
+            continue;
+        *end = '\0';
+        if (du_version_parse(names.item[i], &version))
+            each(arg, version);
+    }
+    return DEFUPD_OK;
+}
+
+static void io_log(void *user, defupd_level level, const char *text)
+{
+    const struct du_run *run = user;
+
+    du_log(&run->ctx->events, level, "trust", "%s", text);
+}
+
+void du_bind_io(struct du_run *run, struct du_refresh_io *io)
+{
+    *io = (struct du_refresh_io){ .user = run,
+                                  .fetch = run->fetch != NULL ? io_fetch : NULL,
+                                  .load = io_load,
+                                  .save = io_save,
+                                  .remove = io_remove,
+                                  .roots = io_roots,
+                                  .log = io_log };
+}
+
+void du_bind_options(const struct du_run *run, struct du_refresh_options *options)
+{
+    const defupd_client_options *from = run->ctx->options;
+
+    *options = (struct du_refresh_options){ .now = run->now };
+    if (!run->read_only)
+        options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
+}
+
+defupd_code du_bind_trust(struct du_run *run, defupd_error *err)
+{
+    struct du_refresh_io io;
+    struct du_refresh_options options;
+
+    if (run->trust_dir < 0 &&
+        du_store_trust_dir(&run->ctx->store, &run->trust_dir, err) != DEFUPD_OK &&
+        !du_is_missing(err))
+        return err->code;
+    du_bind_io(run, &io);
+    du_bind_options(run, &options);
+    du_trust_freep(&run->trust);
+    return du_refresh_load(&run->trust, &io, &options, err);
+}
+
+defupd_code du_bind_manifest(struct du_run *run, const char *component, struct du_manifest **out,
+                             defupd_error *err)
+{
+    DU_AUTO_BUF bytes = DU_BUF(DU_MANIFEST_BYTES_MAX);
+    char target[DU_NAME_MAX + sizeof "/manifest.xml"], local[DU_NAME_MAX + sizeof ".manifest.xml"];
+    struct du_refresh_io io;
+    struct du_refresh_options options;
+    struct du_verified verified;
+
+    (void)snprintf(target, sizeof target, "%s/manifest.xml", component);
+    (void)snprintf(local, sizeof local, "%s.manifest.xml", component);
+    du_bind_io(run, &io);
+    du_bind_options(run, &options);
+    DU_TRY(du_refresh_target(run->trust, &io, &options, target, local, DU_MANIFEST_BYTES_MAX,
+                             &bytes, &verified, err));
+    return du_manifest_parse(out, &verified, component, target, err);
+}

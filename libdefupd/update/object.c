@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects: from a source into downloads/, and vouched for before anybody reads them. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "sys/disk.h"
+#include "update/run.h"
+
+void du_object_path(char *out, const unsigned char sha256[DU_SHA256_BYTES])
+{
+    char hex[DU_SHA256_HEX + 1];
+
+    du_hex(hex, sha256, DU_SHA256_BYTES);
+    (void)snprintf(out, 80, "objects/%.2s/%s", hex, hex);
+}
+
+/* A complete download is only a file with a name: nobody reads it before its digest has matched in
+ * this process. A damaged one is thrown away, and *fd stays -1. */
+static defupd_code take_complete(struct du_run *run, const char *what,
+                                 const struct du_object *object, int *fd,
+                                 struct du_verified_file *file, defupd_error *err)
+{
+    struct du_store *store = &run->ctx->store;
+    const struct du_tick tick = du_run_tick(run);
+    DU_AUTO_FD opened = -1;
+    bool complete = false;
+    defupd_code rc;
+
+    if (du_store_download_open(store, object->sha256, false, &complete, &opened, err) != DEFUPD_OK)
+        return du_is_missing(err) ? DEFUPD_OK : err->code;
+    if (!complete)
+        return DEFUPD_OK;
+    rc = du_object_verify(run->ctx->sys, opened, object->bytes, object->sha256, what, &tick, file,
+                          err);
+    if (rc == DEFUPD_OK) {
+        *fd = du_take_fd(&opened);
+        return DEFUPD_OK;
+    }
+    if (rc != DEFUPD_E_DIGEST)
+        return rc;
+    du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update", "damaged download removed: %s",
+           err->message);
+    return du_store_download_drop(store, object->sha256, err);
+}
+
+static defupd_code fetch_missing(struct du_run *run, const char *what,
+                                 const struct du_object *object, int *fd,
+                                 struct du_verified_file *file, defupd_error *err)
+{
+    struct du_store *store = &run->ctx->store;
+    char path[80];
+    struct du_want want = { .path = path, .length_bytes = object->bytes };
+    DU_AUTO_FD part = -1;
+    bool complete = false;
+    uint64_t fetched = 0;
+    size_t source;
+    defupd_code rc;
+
+    du_object_path(path, object->sha256);
+    memcpy(want.sha256, object->sha256, DU_SHA256_BYTES);
+    DU_TRY(du_store_download_open(store, object->sha256, true, &complete, &part, err));
+    rc = du_fetch_object(run->fetch, run->source, part, &want, &source, &fetched, err);
+    run->report->fetched += fetched;
+    if (rc != DEFUPD_OK)
+        return du_err_prefix(err, "%s", what);
+    DU_TRY(du_store_download_done(store, object->sha256, part, err));
+    /* Every byte of it went through du_fetch_object()'s digest in this process just now. */
+    *file = (struct du_verified_file){ .fd = part, .bytes = object->bytes };
+    *fd = du_take_fd(&part);
+    return DEFUPD_OK;
+}
+
+defupd_code du_run_object(struct du_run *run, const char *what, const struct du_object *object,
+                          int *fd, struct du_verified_file *file, defupd_error *err)
+{
+    *fd = -1;
+    DU_TRY(take_complete(run, what, object, fd, file, err));
+    if (*fd >= 0)
+        return DEFUPD_OK;
+    if (run->fetch == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOT_DOWNLOADED, "%s is not downloaded", what);
+    return fetch_missing(run, what, object, fd, file, err);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One component: the facts that the store knows of it, and what the planner makes of them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/crypto.h"
+#include "update/run.h"
+
+/* Codecs that this client decodes. */
+static const char *const codecs[] = { "tar+zst", NULL };
+
+/* "1002,1003" */
+static defupd_code read_quarantine(struct du_part *part, const struct du_fact *fact,
+                                   defupd_error *err)
+{
+    char list[4096];
+    char *rest = list;
+
+    if (du_fact_get(fact, "refuse", list, sizeof list) == NULL)
+        return DEFUPD_OK;
+    for (char *word; (word = strsep(&rest, ",")) != NULL;) {
+        uint64_t *more = realloc(part->quarantine, (part->quarantines + 1) * sizeof *more);
+
+        if (more == NULL)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the quarantine of %s", part->name);
+        part->quarantine = more;
+        if (du_version_parse(word, &more[part->quarantines]))
+            part->quarantines++;
+    }
+    return DEFUPD_OK;
+}
+
+/* Unreadable facts fail to the safe side: held means held, quarantine means validate again. */
+static defupd_code read_facts(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    const struct du_store *store = &run->ctx->store;
+    DU_AUTO_FACT hold = { 0 }, quarantine = { 0 };
+
+    switch (du_store_fact_read(store, DU_FACT_HOLD, part->name, &hold)) {
+    case DU_FACT_ABSENT: break;
+    case DU_FACT_UNREADABLE:
+        part->held = true;
+        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
+               "%s: holds/%s cannot be read: treated as held", part->name, part->name);
+        break;
+    case DU_FACT_READ: {
+        char when[32];
+        part->held = du_fact_get(&hold, "hold", when, sizeof when) != NULL;
+        (void)du_fact_get_u64(&hold, "pin", &part->pin);
+        (void)du_fact_get_u64(&hold, "skip", &part->skip);
+        break;
+    }
+    }
+    switch (du_store_fact_read(store, DU_FACT_QUARANTINE, part->name, &quarantine)) {
+    case DU_FACT_ABSENT: break;
+    case DU_FACT_UNREADABLE:
+        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
+               "%s: quarantine/%s cannot be read: nothing is refused", part->name, part->name);
+        break;
+    case DU_FACT_READ: DU_TRY(read_quarantine(part, &quarantine, err)); break;
+    }
+    return DEFUPD_OK;
+}
+
+defupd_code du_part_facts(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    const struct du_member *member = du_generation_find(&run->current, part->name);
+
+    part->row->item.from_version = part->row->item.to_version = 0;
+    if (member != NULL) {
+        part->installed = member->version;
+        memcpy(part->installed_tree, member->tree, DU_SHA256_BYTES);
+        part->row->item.from_version = part->row->item.to_version = member->version;
+        memcpy(part->row->from_label, member->label, sizeof part->row->from_label);
+        memcpy(part->row->to_label, member->label, sizeof part->row->to_label);
+    }
+    DU_TRY(read_facts(run, part, err));
+    return du_store_versions(&run->ctx->store, part->name, &part->on_disk, &part->on_disks, err);
+}
+
+struct cohort {
+    const struct du_run *run;
+    const struct du_part *part;
+};
+
+static uint32_t cohort_of(void *user, uint64_t version)
+{
+    const struct cohort *cohort = user;
+    unsigned char hmac[DU_SHA256_BYTES];
+    char text[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
+    const size_t len = strlen(cohort->part->name) + 1;
+
+    memcpy(text, cohort->part->name, len); /* with its NUL */
+    (void)snprintf(text + len, sizeof text - len, "%llu", (unsigned long long)version);
+    du_hmac_sha256(hmac, cohort->run->host_id, DU_HOST_ID_BYTES, text, len + strlen(text + len));
+    return du_plan_cohort(hmac);
+}
+
+static uint64_t have(void *user, const struct du_object *object)
+{
+    const struct du_run *run = user;
+    bool complete;
+    const uint64_t bytes = du_store_download_bytes(&run->ctx->store, object->sha256, &complete);
+
+    /* Without network a part is worth nothing: only whole objects lead anywhere. */
+    if (run->kind == DU_RUN_INSTALL && !complete)
+        return 0;
+    return bytes < object->bytes ? bytes : object->bytes;
+}
+
+static void tell_row(struct du_part *part)
+{
+    const struct du_plan *plan = &part->plan;
+    struct du_report_row *row = part->row;
+
+    row->item.action = plan->action;
+    row->item.reason = plan->reason;
+    row->item.newest = plan->newest;
+    row->item.objects = (uint32_t)plan->steps;
+    row->item.bytes = plan->bytes;
+    row->item.full_bytes = plan->full_bytes;
+    row->item.via = "";
+    row->item.code = plan->code;
+    row->item.to_version = part->installed;
+    memcpy(row->to_label, row->from_label, sizeof row->to_label);
+    du_report_say(row, "%s", plan->text);
+    if (plan->action == DEFUPD_ACTION_NONE || plan->target == NULL)
+        return;
+    row->item.to_version = plan->target->version;
+    memcpy(row->to_label, plan->target->label, sizeof row->to_label);
+    if (plan->on_disk)
+        row->item.via = "disk";
+    else if (plan->steps == 2)
+        row->item.via = "delta+delta";
+    else if (plan->steps == 1)
+        row->item.via = plan->step[0]->from == 0 ? "full" : "delta";
+}
+
+/* A version on disk only counts as the release of that number when it is the same tree. */
+static void drop_other_trees(const struct du_run *run, struct du_part *part)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < part->on_disks; i++) {
+        const uint64_t version = part->on_disk[i];
+        const struct du_release *release = du_manifest_find(part->manifest, version);
+        unsigned char tree[DU_SHA256_BYTES];
+        defupd_error ignored = { 0 };
+
+        if (release != NULL && release->requires == NULL &&
+            du_record_tree(&run->ctx->store, part->name, version, tree, &ignored) == DEFUPD_OK &&
+            memcmp(tree, release->tree, DU_SHA256_BYTES) == 0)
+            part->on_disk[kept++] = version;
+    }
+    part->on_disks = kept;
+}
+
+void du_part_plan(struct du_run *run, struct du_part *part)
+{
+    struct cohort cohort = { run, part };
+    struct du_plan_facts facts = run->facts;
+
+    drop_other_trees(run, part);
+    facts.order = part->named != 0                                        ? DU_ORDER_NAMED
+                  : (run->request->flags & DEFUPD_REQUEST_SCHEDULED) != 0 ? DU_ORDER_SCHEDULED
+                                                                          : DU_ORDER_UPDATE;
+    facts.named = part->named;
+    facts.installed = part->installed;
+    facts.installed_tree = part->installed != 0 ? part->installed_tree : NULL;
+    facts.held = part->held;
+    facts.pin = part->pin;
+    facts.skip = part->skip;
+    facts.quarantine = part->quarantine;
+    facts.quarantines = part->quarantines;
+    facts.accept_quarantined = (run->request->flags & DEFUPD_REQUEST_ACCEPT_QUARANTINED) != 0;
+    facts.on_disk = part->on_disk;
+    facts.on_disks = part->on_disks;
+    facts.cohort_of = cohort_of;
+    facts.cohort_user = &cohort;
+    facts.codec = codecs;
+    facts.have = have;
+    facts.have_user = run;
+    du_plan_make(&part->plan, part->manifest, &facts);
+    tell_row(part);
+}
+
+bool du_part_needs_hold(const struct du_run *run, const struct du_part *part,
+                        const struct du_generation *next, const struct du_need **unmet)
+{
+    const struct du_release *target = part->plan.target;
+
+    (void)run; /* engines do not change within a run: the plan has judged them */
+    for (size_t i = 0; target != NULL && i < target->needs; i++) {
+        const struct du_need *need = &target->need[i];
+        const struct du_member *member;
+
+        if (need->engine)
+            continue;
+        member = du_generation_find(next, need->name);
+        if (member == NULL || member->version < need->min) {
+            *unmet = need;
+            return false;
+        }
+    }
+    return true;
+}
+
+void du_part_free(struct du_part *part)
+{
+    du_manifest_freep(&part->manifest);
+    free(part->quarantine);
+    free(part->on_disk);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Going back. Needs no network and no manifest; a manifest that is there says which releases were
+ * withdrawn. What is left behind is remembered as skipped before the switch: dying in between costs
+ * nothing, while the other order could bring the bad release back at the next scheduled update.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "update/run.h"
+
+struct back {
+    struct du_run run;
+    struct du_generation next;
+};
+
+static void back_free(struct back *back)
+{
+    du_generation_free(&back->next);
+    du_run_end(&back->run);
+}
+
+static defupd_code add_row(struct back *back, const char *name, struct du_part **out,
+                           defupd_error *err)
+{
+    struct du_run *run = &back->run;
+    struct du_part *more = realloc(run->part, (run->parts + 1) * sizeof *more);
+    struct du_part *part;
+
+    if (more == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a rollback");
+    run->part = more;
+    part = &more[run->parts];
+    *part = (struct du_part){ .asked = true };
+    (void)snprintf(part->name, sizeof part->name, "%s", name);
+    DU_TRY(du_report_add(run->report, name, &part->row, err));
+    run->parts++;
+    DU_TRY(du_part_facts(run, part, err));
+    *out = part;
+    return DEFUPD_OK;
+}
+
+/* The member that a version on disk makes: from a generation that had it, else from its manifest,
+ * else from its record alone. */
+static defupd_code member_of(struct back *back, const struct du_part *part, uint64_t version,
+                             struct du_member *member, defupd_error *err)
+{
+    struct du_store *store = &back->run.ctx->store;
+    DU_AUTO_FREE uint64_t *number = NULL;
+    DU_AUTO_RECORD record = { 0 };
+    size_t count = 0;
+
+    DU_TRY(du_store_record(store, part->name, version, &record, err));
+    *member = (struct du_member){ .version = version };
+    memcpy(member->component, part->name, sizeof member->component);
+    memcpy(member->tree, record.tree, DU_SHA256_BYTES);
+    DU_TRY(du_store_generations(store, &number, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        DU_AUTO_GENERATION generation = { 0 };
+        const struct du_member *had;
+        defupd_error ignored = { 0 };
+
+        if (du_store_generation(store, number[i], &generation, &ignored) != DEFUPD_OK)
+            continue;
+        had = du_generation_find(&generation, part->name);
+        if (had != NULL && had->version == version &&
+            memcmp(had->tree, record.tree, DU_SHA256_BYTES) == 0) {
+            *member = *had;
+            return DEFUPD_OK;
+        }
+    }
+    const struct du_release *release =
+        part->manifest != NULL ? du_manifest_find(part->manifest, version) : NULL;
+    if (release != NULL) {
+        member->published = release->published;
+        memcpy(member->label, release->label, sizeof member->label);
+    }
+    return DEFUPD_OK;
+}
+
+/* A manifest is welcome, not needed. */
+static void load_manifest(struct back *back, struct du_part *part)
+{
+    defupd_error ignored = { 0 };
+
+    if (back->run.trust == NULL && du_bind_trust(&back->run, &ignored) != DEFUPD_OK)
+        return;
+    (void)!du_bind_manifest(&back->run, part->name, &part->manifest, &ignored);
+}
+
+static defupd_code choose_version(struct back *back, struct du_part *part, uint64_t *version,
+                                  defupd_error *err)
+{
+    struct du_plan_facts facts = { .installed = part->installed,
+                                   .on_disk = part->on_disk,
+                                   .on_disks = part->on_disks,
+                                   .quarantine = part->quarantine,
+                                   .quarantines = part->quarantines };
+
+    (void)back;
+    if (part->installed == 0)
+        return DU_FAIL(err, DEFUPD_E_NOT_INSTALLED, "%s is not installed", part->name);
+    if (*version == 0) {
+        *version = du_plan_rollback(part->manifest, &facts);
+        if (*version == 0)
+            return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
+                           "no earlier version of %s to go back to is on disk", part->name);
+        return DEFUPD_OK;
+    }
+    for (size_t i = 0; i < part->on_disks; i++) {
+        if (part->on_disk[i] == *version)
+            return DEFUPD_OK;
+    }
+    return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
+                   "%s %" PRIu64 " is not on disk; 'defupd update %s@%" PRIu64
+                   "' fetches it when the repository has it",
+                   part->name, *version, part->name, *version);
+}
+
+static defupd_code go_back(struct back *back, struct du_part *part, uint64_t version,
+                           defupd_error *err)
+{
+    struct du_member member;
+
+    if (part->installed == version) {
+        du_report_say(part->row, "%s %" PRIu64 " is installed already", part->name, version);
+        return DEFUPD_OK;
+    }
+    DU_TRY(member_of(back, part, version, &member, err));
+    DU_TRY(du_version_check(&back->run, part->name, version, member.tree, err));
+    part->row->item.action = DEFUPD_ACTION_ROLLBACK;
+    part->row->item.to_version = version;
+    part->row->item.via = "disk";
+    memcpy(part->row->to_label, member.label, sizeof part->row->to_label);
+    part->staged = true;
+    return du_generation_put(&back->next, &member, err);
+}
+
+static defupd_code back_named(struct back *back, defupd_error *err)
+{
+    for (const char *const *list = back->run.request->components; *list != NULL; list++) {
+        char name[DU_NAME_MAX + 1];
+        struct du_part *part;
+        uint64_t version;
+
+        if (!du_component_parse(*list, name, &version))
+            return DU_FAIL(err, DEFUPD_E_INVALID,
+                           "'%s' is not a component's name, nor NAME@VERSION", *list);
+        DU_TRY(add_row(back, name, &part, err));
+        load_manifest(back, part);
+        DU_TRY(choose_version(back, part, &version, err));
+        DU_TRY(go_back(back, part, version, err));
+    }
+    return DEFUPD_OK;
+}
+
+/* The components that were older in `generation` than they are now. */
+static defupd_code back_to(struct back *back, const struct du_generation *generation,
+                           defupd_error *err)
+{
+    const struct du_generation *current = &back->run.current;
+
+    for (size_t i = 0; i < current->count; i++) {
+        const struct du_member *now = &current->member[i];
+        const struct du_member *then = du_generation_find(generation, now->component);
+        struct du_part *part;
+        uint64_t version = 0;
+
+        if (then == NULL || then->version >= now->version)
+            continue;
+        DU_TRY(add_row(back, now->component, &part, err));
+        load_manifest(back, part);
+        const struct du_release *release =
+            part->manifest != NULL ? du_manifest_find(part->manifest, then->version) : NULL;
+        if (release == NULL || !release->withdrawn)
+            version = then->version;
+        DU_TRY(choose_version(back, part, &version, err));
+        DU_TRY(go_back(back, part, version, err));
+    }
+    return DEFUPD_OK;
+}
+
+/* Without names: undo the last change, that is the newest generation on disk in which something was
+ * older. A second rollback goes further back, never forward again. */
+static defupd_code back_all(struct back *back, defupd_error *err)
+{
+    struct du_store *store = &back->run.ctx->store;
+    DU_AUTO_FREE uint64_t *number = NULL;
+    size_t count = 0;
+
+    if (back->run.current.number == 0)
+        return DU_FAIL(err, DEFUPD_E_NOT_INSTALLED, "nothing is installed in %s", store->path);
+    DU_TRY(du_store_generations(store, &number, &count, err));
+    for (size_t i = count; i > 0 && back->run.parts == 0; i--) {
+        DU_AUTO_GENERATION generation = { 0 };
+        defupd_error ignored = { 0 };
+
+        if (number[i - 1] >= back->run.current.number ||
+            du_store_generation(store, number[i - 1], &generation, &ignored) != DEFUPD_OK)
+            continue;
+        DU_TRY(back_to(back, &generation, err));
+    }
+    if (back->run.parts == 0)
+        return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
+                       "no earlier generation with an older version is on disk");
+    return DEFUPD_OK;
+}
+
+static defupd_code set_skip(struct back *back, const struct du_part *part, uint64_t skip,
+                            defupd_error *err)
+{
+    struct du_store *store = &back->run.ctx->store;
+    DU_AUTO_FACT fact = { 0 };
+
+    if (du_store_fact_read(store, DU_FACT_HOLD, part->name, &fact) == DU_FACT_UNREADABLE)
+        return DEFUPD_OK; /* it means held, which is more than a skip: leave it so */
+    if (skip != 0)
+        DU_TRY(du_fact_set_u64(&fact, "skip", skip, err));
+    else
+        DU_TRY(du_fact_set(&fact, "skip", NULL, err));
+    return du_store_fact_write(store, DU_FACT_HOLD, part->name, &fact, err);
+}
+
+/* Going forward by `rollback C@V` leaves nothing to skip. */
+static bool leaves_skip(const struct du_part *part)
+{
+    return part->staged && part->row->item.to_version < part->installed;
+}
+
+static defupd_code switch_back(struct back *back, defupd_error *err)
+{
+    struct du_run *run = &back->run;
+    bool switched = false, any = false;
+    defupd_code rc = DEFUPD_OK;
+
+    for (size_t i = 0; i < run->parts; i++)
+        any = any || run->part[i].staged;
+    if (!any)
+        return DEFUPD_OK;
+    for (size_t i = 0; i < run->parts && rc == DEFUPD_OK; i++) {
+        if (leaves_skip(&run->part[i]))
+            rc = set_skip(back, &run->part[i], run->part[i].installed, err);
+    }
+    (void)snprintf(back->next.reason, sizeof back->next.reason, "rollback");
+    if (rc == DEFUPD_OK)
+        rc = du_store_activate(&run->ctx->store, &back->next, run->now, &switched, err);
+    if (switched)
+        run->report->generation = back->next.number;
+    for (size_t i = 0; i < run->parts; i++) {
+        defupd_error ignored = { 0 };
+
+        if (switched && run->part[i].staged)
+            run->part[i].row->item.progress = DEFUPD_PROGRESS_ACTIVE;
+        else if (leaves_skip(&run->part[i]))
+            (void)!set_skip(back, &run->part[i], run->part[i].skip, &ignored);
+    }
+    return rc;
+}
+
+static defupd_code work(struct back *back, defupd_error *err)
+{
+    const struct du_generation *current = &back->run.current;
+
+    for (size_t i = 0; i < current->count; i++)
+        DU_TRY(du_generation_put(&back->next, &current->member[i], err));
+    DU_TRY(back->run.request->components != NULL ? back_named(back, err) : back_all(back, err));
+    if ((back->run.request->flags & DEFUPD_REQUEST_DRY_RUN) != 0)
+        return DEFUPD_OK;
+    return switch_back(back, err);
+}
+
+defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
+                        defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(back_free) struct back back = { .run = { .kind = DU_RUN_INSTALL, .trust_dir = -1 } };
+    struct du_run *run = &back.run;
+    defupd_code rc;
+
+    DU_TRY(du_run_begin(run, ctx, request, err));
+    rc = work(&back, err);
+    for (size_t i = 0; i < run->parts; i++) {
+        struct du_part *part = &run->part[i];
+        struct du_attempt attempt = { .at = run->now, .source = "" };
+
+        if (rc != DEFUPD_OK)
+            du_report_fail(part->row, err);
+        attempt.code = part->row->item.code;
+        attempt.text = part->row->text;
+        if (part->row->item.code != DEFUPD_OK)
+            du_run_event(run, DEFUPD_EVENT_FAILED, part->row);
+        else if (part->row->item.progress == DEFUPD_PROGRESS_ACTIVE)
+            du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, part->row);
+        if ((request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
+            du_attempt_write(run, part->name, &attempt, false);
+    }
+    if (run->report->generation != 0)
+        du_run_sweep(run);
+    *report = du_take(&run->report);
+    return rc;
+}

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of steps of one update:
+ *
+ *   lock -> sources in order -> trust -> manifests -> plan -> fetch -> stage -> activate -> sweep
+ *
+ * A failure at any step leaves `current` as it was. A source at fault is left for the next one. One
+ * component's failure does not keep the others. Each outcome is told once: event, report, facts.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "base/when.h"
+#include "update/run.h"
+
+/* --- which components --- */
+
+static struct du_part *find_part(struct du_run *run, const char *name)
+{
+    for (size_t i = 0; i < run->parts; i++) {
+        if (strcmp(run->part[i].name, name) == 0)
+            return &run->part[i];
+    }
+    return NULL;
+}
+
+static defupd_code add_part(struct du_run *run, const char *name, uint64_t named, bool asked,
+                            defupd_error *err)
+{
+    struct du_part *part = find_part(run, name);
+
+    if (part == NULL) {
+        part = realloc(run->part, (run->parts + 1) * sizeof *part);
+        if (part == NULL)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+        run->part = part;
+        part = &run->part[run->parts];
+        *part = (struct du_part){ 0 };
+        (void)snprintf(part->name, sizeof part->name, "%s", name);
+        DU_TRY(du_report_add(run->report, name, &part->row, err));
+        run->parts++;
+    }
+    if (named != 0)
+        part->named = named;
+    part->asked = part->asked || asked;
+    return DEFUPD_OK;
+}
+
+struct offer {
+    struct du_run *run;
+    defupd_code rc;
+    defupd_error *err;
+};
+
+static void offered(void *user, const char *name)
+{
+    struct offer *offer = user;
+
+    if (offer->rc == DEFUPD_OK)
+        offer->rc = add_part(offer->run, name, 0, false, offer->err);
+}
+
+/* The request's, else the options', else all that the repository offers; installed ones always. */
+static defupd_code choose_parts(struct du_run *run, defupd_error *err)
+{
+    const char *const *list = run->request->components;
+
+    if (list != NULL) {
+        for (; *list != NULL; list++) {
+            char name[DU_NAME_MAX + 1];
+            uint64_t version;
+
+            if (!du_component_parse(*list, name, &version))
+                return DU_FAIL(err, DEFUPD_E_INVALID,
+                               "'%s' is not a component's name, nor NAME@VERSION", *list);
+            DU_TRY(add_part(run, name, version, true, err));
+        }
+        return DEFUPD_OK;
+    }
+    for (list = run->ctx->options->components; list != NULL && *list != NULL; list++)
+        DU_TRY(add_part(run, *list, 0, true, err));
+    if (run->ctx->options->components == NULL && run->trust != NULL) {
+        struct offer offer = { run, DEFUPD_OK, err };
+        du_trust_components(run->trust, offered, &offer);
+        DU_TRY(offer.rc);
+    }
+    for (size_t i = 0; i < run->current.count; i++)
+        DU_TRY(add_part(run, run->current.member[i].component, 0, false, err));
+    return DEFUPD_OK;
+}
+
+/* --- trust and manifests --- */
+
+static defupd_code check_clock(const struct du_run *run, const struct du_part *part,
+                               defupd_error *err)
+{
+    const int64_t floor = part->manifest != NULL ? du_manifest_clock_floor(part->manifest) : 0;
+    char now[DU_TIME_TEXT], least[DU_TIME_TEXT];
+
+    if (run->now + DU_CLOCK_SLACK_S >= floor)
+        return DEFUPD_OK;
+    du_time_format(now, run->now);
+    du_time_format(least, floor);
+    return DU_FAIL(err, DEFUPD_E_CLOCK,
+                   "this machine's clock says %s, but a verified release of %s was published at %s",
+                   now, part->name, least);
+}
+
+/* One component's manifest and plan. Its own failures go into its row; what is the source's fault
+ * is returned. */
+static defupd_code load_part(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    defupd_error own = { 0 };
+    defupd_code rc = du_bind_manifest(run, part->name, &part->manifest, &own);
+
+    if (rc == DEFUPD_OK)
+        rc = check_clock(run, part, &own);
+    if (rc == DEFUPD_OK)
+        return DEFUPD_OK;
+    if (rc == DEFUPD_E_TARGET_NOT_FOUND && !part->asked) {
+        part->row->item.reason = DEFUPD_REASON_NO_RELEASE;
+        du_report_say(part->row, "no longer offered by the repository; what is installed stays");
+        return DEFUPD_OK;
+    }
+    if (rc == DEFUPD_E_TARGET_NOT_FOUND)
+        rc = DU_FAIL(&own, DEFUPD_E_NO_COMPONENT, "the repository offers no component '%s'",
+                     part->name);
+    if (du_code_next_source(rc) || rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_CLOCK) {
+        *err = own;
+        return rc;
+    }
+    du_report_fail(part->row, &own);
+    return DEFUPD_OK;
+}
+
+static defupd_code load_parts(struct du_run *run, defupd_error *err)
+{
+    DU_TRY(choose_parts(run, err));
+    for (size_t i = 0; i < run->parts; i++) {
+        struct du_part *part = &run->part[i];
+
+        DU_TRY(du_part_facts(run, part, err));
+        DU_TRY(load_part(run, part, err));
+    }
+    run->knows_all = run->request->components == NULL && run->ctx->options->components == NULL;
+    for (size_t i = 0; i < run->parts; i++)
+        run->knows_all = run->knows_all && run->part[i].manifest != NULL;
+    return DEFUPD_OK;
+}
+
+/* Another source may offer other components and tell other things of them. */
+static void forget_parts(struct du_run *run)
+{
+    for (size_t i = 0; i < run->parts; i++)
+        du_part_free(&run->part[i]);
+    free(run->part);
+    run->part = NULL;
+    run->parts = 0;
+    for (uint32_t i = 0; i < run->report->count; i++)
+        free(run->report->row[i]);
+    run->report->count = 0;
+}
+
+static defupd_code ask_source(struct du_run *run, defupd_error *err)
+{
+    struct du_refresh_io io;
+    struct du_refresh_options options;
+    bool unchanged;
+
+    du_bind_io(run, &io);
+    du_bind_options(run, &options);
+    DU_TRY(du_refresh_cycle(run->trust, &io, &options, &unchanged, err));
+    return load_parts(run, err);
+}
+
+static void source_failed(void *user, const char *source, const defupd_error *why)
+{
+    const struct du_run *run = user;
+
+    du_event_send(&run->ctx->events, (defupd_event){ .id = DEFUPD_EVENT_SOURCE_FAILED,
+                                                     .code = why->code,
+                                                     .source = source,
+                                                     .text = why->message });
+}
+
+/* Sources in order until one serves metadata and manifests that verify. */
+static defupd_code ask_sources(struct du_run *run, defupd_error *err)
+{
+    const size_t count = du_fetch_sources(run->fetch);
+    defupd_code rc = DEFUPD_OK;
+
+    du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = du_fetch_source_name(run->fetch, i);
+
+        run->source = i;
+        (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
+        rc = ask_source(run, err);
+        if (rc == DEFUPD_OK || !du_code_next_source(rc))
+            return rc;
+        if (strstr(err->message, name) == NULL)
+            (void)du_err_prefix(err, "%s", name);
+        source_failed(run, name, err);
+        forget_parts(run);
+    }
+    return rc;
+}
+
+defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err)
+{
+    const defupd_client_options *from = run->ctx->options;
+    const struct du_fetch_options options = { .sys = run->ctx->sys,
+                                              .sources = from->sources,
+                                              .proxy = from->proxy,
+                                              .ca_file = from->ca_file,
+                                              .user_agent = from->user_agent,
+                                              .connect_timeout_ms = from->connect_timeout_ms,
+                                              .stall_timeout_ms = from->stall_timeout_ms,
+                                              .total_timeout_ms = from->total_timeout_ms,
+                                              .attempts = from->attempts,
+                                              .tick = du_run_tick(run),
+                                              .log = from->on_log,
+                                              .log_user = from->log_user };
+
+    if (from->sources == NULL || from->sources[0] == NULL)
+        return DU_FAIL(err, DEFUPD_E_NO_SOURCE, "no source to update from");
+    DU_TRY(du_fetch_new(&run->fetch, &options, err));
+    du_fetch_on_failed(run->fetch, source_failed, run);
+    return DEFUPD_OK;
+}
+
+static defupd_code learn(struct du_run *run, defupd_error *err)
+{
+    if (run->kind != DU_RUN_INSTALL)
+        DU_TRY(du_run_open_fetch(run, err));
+    DU_TRY(du_bind_trust(run, err));
+    return run->kind == DU_RUN_INSTALL ? load_parts(run, err) : ask_sources(run, err);
+}
+
+/* --- plan --- */
+
+/* What each component will be at after this run, as far as is known now. */
+static defupd_code fill_others(struct du_run *run, bool *changed, defupd_error *err)
+{
+    const size_t most = run->parts + run->current.count;
+    struct du_installed *other = calloc(most + 1, sizeof *other);
+    size_t count = 0;
+
+    if (other == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
+    for (size_t i = 0; i < run->parts; i++) {
+        const struct du_part *part = &run->part[i];
+        const uint64_t version =
+            part->plan.target != NULL ? part->plan.target->version : part->installed;
+        if (version != 0)
+            other[count++] = (struct du_installed){ part->name, version };
+    }
+    for (size_t i = 0; i < run->current.count; i++) {
+        const struct du_member *member = &run->current.member[i];
+        if (find_part(run, member->component) == NULL)
+            other[count++] = (struct du_installed){ member->component, member->version };
+    }
+    *changed = count != run->facts.others ||
+               (count > 0 && memcmp(other, run->other, count * sizeof *other) != 0);
+    free(run->other);
+    run->other = other;
+    run->facts.other = other;
+    run->facts.others = count;
+    return DEFUPD_OK;
+}
+
+/* Releases may need each other, so planning is repeated until it no longer changes anything; each
+ * round can only add what the round before made possible. */
+static defupd_code make_plans(struct du_run *run, defupd_error *err)
+{
+    bool changed = true;
+
+    for (size_t round = 0; changed && round <= run->parts + 1; round++) {
+        DU_TRY(fill_others(run, &changed, err));
+        for (size_t i = 0; changed && i < run->parts; i++) {
+            struct du_part *part = &run->part[i];
+            if (part->manifest != NULL)
+                du_part_plan(run, part);
+        }
+    }
+    return DEFUPD_OK;
+}
+
+static bool is_going(const struct du_part *part)
+{
+    return part->plan.target != NULL && part->plan.action != DEFUPD_ACTION_NONE &&
+           part->row->item.code == DEFUPD_OK;
+}
+
+/* --- fetch and stage --- */
+
+/* Some failures are this machine's or a person's wish: going on with the next component would only
+ * meet them again. */
+static bool ends_the_run(defupd_code rc)
+{
+    return rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM || rc == DEFUPD_E_BUG;
+}
+
+static defupd_code download_part(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
+
+    (void)snprintf(what, sizeof what, "%s %" PRIu64, part->name, part->plan.target->version);
+    for (size_t i = 0; !part->plan.on_disk && i < part->plan.steps; i++) {
+        DU_AUTO_FD fd = -1;
+        struct du_verified_file file;
+
+        DU_TRY(du_run_object(run, what, part->plan.step[i], &fd, &file, err));
+    }
+    if (part->row->item.progress < DEFUPD_PROGRESS_DOWNLOADED)
+        part->row->item.progress = DEFUPD_PROGRESS_DOWNLOADED;
+    return DEFUPD_OK;
+}
+
+static defupd_code for_each_going(struct du_run *run,
+                                  defupd_code (*work)(struct du_run *, struct du_part *,
+                                                      defupd_error *),
+                                  defupd_error *err)
+{
+    for (size_t i = 0; i < run->parts; i++) {
+        struct du_part *part = &run->part[i];
+        defupd_error own = { 0 };
+        defupd_code rc;
+
+        if (!is_going(part))
+            continue;
+        rc = work(run, part, &own);
+        if (rc == DEFUPD_OK)
+            continue;
+        du_report_fail(part->row, &own);
+        if (ends_the_run(rc)) {
+            *err = own;
+            return rc;
+        }
+    }
+    return DEFUPD_OK;
+}
+
+static defupd_code download_parts(struct du_run *run, defupd_error *err)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < run->parts; i++) {
+        if (is_going(&run->part[i]) && !run->part[i].plan.on_disk) {
+            total += run->part[i].plan.bytes;
+            du_run_event(run, DEFUPD_EVENT_DOWNLOADING, run->part[i].row);
+        }
+    }
+    du_run_phase(run, DEFUPD_PHASE_DOWNLOAD, NULL, total);
+    return for_each_going(run, download_part, err);
+}
+
+static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    DU_TRY(du_run_stage(run, part, err));
+    part->row->item.progress = DEFUPD_PROGRESS_STAGED;
+    return DEFUPD_OK;
+}
+
+/* --- activate --- */
+
+static defupd_code put_member(struct du_generation *next, const struct du_part *part,
+                              defupd_error *err)
+{
+    const struct du_release *target = part->plan.target;
+    struct du_member member = { .version = target->version, .published = target->published };
+
+    memcpy(member.component, part->name, sizeof member.component);
+    memcpy(member.label, target->label, sizeof member.label);
+    memcpy(member.tree, target->tree, DU_SHA256_BYTES);
+    return du_generation_put(next, &member, err);
+}
+
+/* The current members and every staged part, without those whose needs then do not hold. */
+static defupd_code compose(struct du_run *run, struct du_generation *next, size_t *count,
+                           defupd_error *err)
+{
+    bool again = true;
+
+    while (again) {
+        again = false;
+        *count = 0;
+        du_generation_free(next);
+        for (size_t i = 0; i < run->current.count; i++)
+            DU_TRY(du_generation_put(next, &run->current.member[i], err));
+        for (size_t i = 0; i < run->parts; i++) {
+            if (is_going(&run->part[i]) && run->part[i].staged) {
+                DU_TRY(put_member(next, &run->part[i], err));
+                (*count)++;
+            }
+        }
+        for (size_t i = 0; i < run->parts; i++) {
+            struct du_part *part = &run->part[i];
+            const struct du_need *unmet = NULL;
+            defupd_error own = { 0 };
+
+            if (!is_going(part) || !part->staged || du_part_needs_hold(run, part, next, &unmet))
+                continue;
+            (void)DU_FAIL(&own, DEFUPD_E_NEEDS, "%s %" PRIu64 " needs %s %" PRIu64 " or newer",
+                          part->name, part->plan.target->version, unmet->name, unmet->min);
+            du_report_fail(part->row, &own);
+            again = true;
+        }
+    }
+    return DEFUPD_OK;
+}
+
+static const char *reason_of(const struct du_run *run)
+{
+    const char *reason = run->current.number == 0 ? "install" : "update";
+
+    for (size_t i = 0; i < run->parts; i++) {
+        if (is_going(&run->part[i]) && run->part[i].plan.action == DEFUPD_ACTION_REPLACE)
+            reason = "withdrawal";
+    }
+    return reason;
+}
+
+/* A version that was named is wanted: the skip that a rollback left has done its work. */
+static void clear_skip(struct du_run *run, const struct du_part *part)
+{
+    DU_AUTO_FACT fact = { 0 };
+    defupd_error err = { 0 };
+
+    if (part->named == 0 || part->skip != part->named ||
+        du_store_fact_read(&run->ctx->store, DU_FACT_HOLD, part->name, &fact) != DU_FACT_READ)
+        return;
+    if (du_fact_set(&fact, "skip", NULL, &err) != DEFUPD_OK ||
+        du_store_fact_write(&run->ctx->store, DU_FACT_HOLD, part->name, &fact, &err) != DEFUPD_OK)
+        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
+               "%s: the skip of %" PRIu64 " could not be removed: %s", part->name, part->skip,
+               err.message);
+}
+
+static defupd_code activate(struct du_run *run, defupd_error *err)
+{
+    DU_AUTO_GENERATION next = { 0 };
+    bool switched = false;
+    size_t count = 0;
+    defupd_code rc;
+
+    DU_TRY(compose(run, &next, &count, err));
+    if (count == 0)
+        return DEFUPD_OK;
+    if (atomic_load(&run->ctx->cancel))
+        return DU_FAIL(err, DEFUPD_E_CANCELLED, "cancelled; what was downloaded is kept");
+    (void)snprintf(next.reason, sizeof next.reason, "%s", reason_of(run));
+    rc = du_store_activate(&run->ctx->store, &next, run->now, &switched, err);
+    if (rc != DEFUPD_OK)
+        (void)du_err_prefix(err, "activating generation %" PRIu64, next.number);
+    if (switched)
+        run->report->generation = next.number;
+    for (size_t i = 0; i < run->parts; i++) {
+        struct du_part *part = &run->part[i];
+
+        if (!is_going(part) || !part->staged)
+            continue;
+        if (switched)
+            part->row->item.progress = DEFUPD_PROGRESS_ACTIVE;
+        if (rc != DEFUPD_OK)
+            du_report_fail(part->row, err);
+        else
+            clear_skip(run, part);
+    }
+    return rc;
+}
+
+/* --- the whole --- */
+
+static defupd_code work(struct du_run *run, defupd_error *err)
+{
+    DU_TRY(learn(run, err));
+    DU_TRY(make_plans(run, err));
+    if (run->kind == DU_RUN_CHECK || (run->request->flags & DEFUPD_REQUEST_DRY_RUN) != 0)
+        return DEFUPD_OK;
+    if (run->kind != DU_RUN_INSTALL)
+        DU_TRY(download_parts(run, err));
+    if (run->kind == DU_RUN_DOWNLOAD)
+        return DEFUPD_OK;
+    DU_TRY(for_each_going(run, stage_part, err));
+    DU_TRY(activate(run, err));
+    return DEFUPD_OK;
+}
+
+/* Up to date: nothing failed, and what was meant to become active did. */
+static bool is_up_to_date(const struct du_run *run, const struct du_part *part)
+{
+    if (part->row->item.code != DEFUPD_OK)
+        return false;
+    return !is_going(part) || part->row->item.progress == DEFUPD_PROGRESS_ACTIVE ||
+           run->kind == DU_RUN_DOWNLOAD;
+}
+
+static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
+{
+    struct du_report_row *row = part->row;
+
+    if (row->item.code != DEFUPD_OK)
+        du_run_event(run, DEFUPD_EVENT_FAILED, row);
+    else if (row->item.progress == DEFUPD_PROGRESS_ACTIVE)
+        du_run_event(run, DEFUPD_EVENT_SUCCEEDED, row);
+    else if (row->item.reason == DEFUPD_REASON_WITHDRAWN)
+        du_run_event(run, DEFUPD_EVENT_WITHDRAWN, row);
+    else if (rc == DEFUPD_OK && !is_going(part))
+        du_run_event(run, DEFUPD_EVENT_UNCHANGED, row);
+}
+
+/* The run's failure is also each component's that did not get its own. */
+static void blame_run(struct du_run *run, const defupd_error *err)
+{
+    for (uint32_t i = 0; i < run->report->count; i++) {
+        struct du_report_row *row = run->report->row[i];
+        if (row->item.progress != DEFUPD_PROGRESS_ACTIVE)
+            du_report_fail(row, err);
+    }
+}
+
+/* A run that failed before it knew its components is still an attempt for those it was about. */
+static void name_parts(struct du_run *run)
+{
+    defupd_error ignored = { 0 };
+
+    if (run->parts > 0 || choose_parts(run, &ignored) != DEFUPD_OK)
+        return;
+    for (size_t i = 0; i < run->parts; i++)
+        (void)!du_part_facts(run, &run->part[i], &ignored);
+}
+
+static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
+{
+    struct du_attempt whole = { .at = run->now, .code = rc, .source = run->report->source };
+    const struct du_report_row *failure = du_report_failure(run->report);
+    const bool contact = run->trust != NULL && run->fetch != NULL && rc != DEFUPD_E_CANCELLED &&
+                         !du_code_next_source(rc);
+
+    whole.text = err->message;
+    if (rc == DEFUPD_OK && failure != NULL) {
+        whole.code = failure->item.code;
+        whole.text = failure->text;
+    }
+    whole.success = whole.code == DEFUPD_OK ? run->now : 0;
+    for (size_t i = 0; i < run->parts; i++) {
+        const struct du_part *part = &run->part[i];
+        const struct du_attempt own = { .at = run->now,
+                                        .success = rc == DEFUPD_OK && is_up_to_date(run, part) &&
+                                                           run->fetch != NULL &&
+                                                           run->kind != DU_RUN_CHECK
+                                                       ? run->now
+                                                       : 0,
+                                        .code = part->row->item.code,
+                                        .text = part->row->text,
+                                        .source = run->report->source };
+        du_attempt_write(run, part->name, &own, false);
+    }
+    du_attempt_write(run, "agent", &whole, contact);
+}
+
+defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_request *request,
+                   defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .trust_dir = -1 };
+    const struct du_report_row *failure;
+    defupd_code rc;
+
+    DU_TRY(du_run_begin(&run, ctx, request, err));
+    du_run_event(&run, DEFUPD_EVENT_REQUESTED, NULL);
+    rc = work(&run, err);
+    du_run_phase(&run, DEFUPD_PHASE_NONE, NULL, 0);
+    if (rc != DEFUPD_OK) {
+        name_parts(&run);
+        blame_run(&run, err);
+    }
+    for (size_t i = 0; i < run.parts; i++)
+        tell_part(&run, &run.part[i], rc);
+    record(&run, rc, err);
+    du_run_sweep(&run);
+
+    failure = du_report_failure(run.report);
+    if (rc == DEFUPD_OK && failure != NULL)
+        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    *report = du_take(&run.report);
+    return rc;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the steps of one run share. Private to update/. */
+#ifndef DU_UPDATE_RUN_H
+#define DU_UPDATE_RUN_H
+
+#include "fetch/fetch.h"
+#include "manifest/manifest.h"
+#include "plan/plan.h"
+#include "tree/tree.h"
+#include "update/refresh.h"
+#include "update/report.h"
+#include "update/update.h"
+
+/* An honest publisher's clock and ours may differ by this much without one of them being wrong. */
+#define DU_CLOCK_SLACK_S 600
+
+/* One component in a run. */
+struct du_part {
+    char name[DU_NAME_MAX + 1];
+    uint64_t named; /* version that the caller named, 0 if none */
+    bool asked;     /* named by the request, the options or a policy: it must exist */
+    struct du_manifest *manifest;
+    struct du_plan plan;
+    struct du_report_row *row; /* borrowed from the report */
+    uint64_t installed;
+    unsigned char installed_tree[DU_SHA256_BYTES];
+    bool staged; /* the target stands complete in versions/ */
+    uint64_t *quarantine;
+    size_t quarantines;
+    uint64_t *on_disk;
+    size_t on_disks;
+    uint64_t pin, skip;
+    bool held;
+};
+
+struct du_run {
+    struct du_context *ctx;
+    const defupd_request *request;
+    enum du_run_kind kind;
+    int64_t now; /* fixed at the start of the run */
+    unsigned char host_id[DU_HOST_ID_BYTES];
+    struct du_generation current;
+    struct du_trust *trust;
+    struct du_fetch *fetch; /* NULL without network */
+    size_t source;          /* whose metadata is in use */
+    int trust_dir;          /* -1 until opened */
+    bool read_only;         /* saves are left out: no lock is held */
+    struct du_part *part;
+    size_t parts;
+    bool knows_all; /* every component's manifest is loaded */
+    defupd_report *report;
+    struct du_plan_facts facts; /* what is the same for every component */
+    struct du_engine *engine;
+    struct du_installed *other;
+
+    uint32_t phase; /* defupd_phase of progress events */
+    uint64_t done, total;
+    uint64_t told_ms, asked_ms; /* when progress was told, and cancel was looked for */
+    const char *telling;        /* component of progress events */
+};
+
+/* --- bind.c: the refresh workflow over this run's store and source --- */
+void du_bind_io(struct du_run *run, struct du_refresh_io *io);
+void du_bind_options(const struct du_run *run, struct du_refresh_options *options);
+/* Open trust/ and load what is trusted; `pin` also from the options. */
+DEFUPD_MUST_CHECK defupd_code du_bind_trust(struct du_run *run, defupd_error *err);
+/* The verified manifest of a component, from disk or source; *out NULL when it is not offered and
+ * `must` is false. */
+DEFUPD_MUST_CHECK defupd_code du_bind_manifest(struct du_run *run, const char *component,
+                                               struct du_manifest **out, defupd_error *err);
+
+/* --- tick.c: progress and cancel --- */
+struct du_tick du_run_tick(struct du_run *run);
+void du_run_phase(struct du_run *run, defupd_phase phase, const char *component, uint64_t total);
+
+/* --- part.c: one component's facts and plan --- */
+DEFUPD_MUST_CHECK defupd_code du_part_facts(struct du_run *run, struct du_part *part,
+                                            defupd_error *err);
+void du_part_plan(struct du_run *run, struct du_part *part);
+void du_part_free(struct du_part *part);
+/* After all parts are planned or done: do the needs of this one hold with what the others will be?
+ */
+bool du_part_needs_hold(const struct du_run *run, const struct du_part *part,
+                        const struct du_generation *next, const struct du_need **unmet);
+
+/* --- object.c: objects into downloads/ --- */
+/* Fetch (unless it is there) and vouch for one object; *fd yours, `file` is a view of it. With no
+ * network: DEFUPD_E_NOT_DOWNLOADED. */
+DEFUPD_MUST_CHECK defupd_code du_run_object(struct du_run *run, const char *what,
+                                            const struct du_object *object, int *fd,
+                                            struct du_verified_file *file, defupd_error *err);
+/* downloads/ name of an object below objects/: "objects/ab/abcd...". `out` gets 80 bytes. */
+void du_object_path(char *out, const unsigned char sha256[DU_SHA256_BYTES]);
+
+/* --- install.c --- */
+/* Make the part's target stand complete in versions/. */
+DEFUPD_MUST_CHECK defupd_code du_run_stage(struct du_run *run, struct du_part *part,
+                                           defupd_error *err);
+/* Is a version on disk what its record says? Files that inode, size and time do not vouch for are
+ * hashed. DEFUPD_E_DAMAGED names the first path. */
+DEFUPD_MUST_CHECK defupd_code du_version_check(struct du_run *run, const char *component,
+                                               uint64_t version,
+                                               const unsigned char tree[DU_SHA256_BYTES],
+                                               defupd_error *err);
+/* Unpack a release's full bundle into a staging directory of its own; *fd and index yours. */
+DEFUPD_MUST_CHECK defupd_code du_run_unpack(struct du_run *run, const char *component,
+                                            const struct du_release *release, bool reuse, int *fd,
+                                            struct du_index *index, defupd_error *err);
+
+/* --- attempt.c: facts about attempts --- */
+struct du_attempt {
+    int64_t at;
+    int64_t success; /* 0: keep the old one */
+    defupd_code code;
+    const char *text;
+    const char *source;
+};
+/* Failures to write are logged: a report must not fail an update. */
+void du_attempt_write(struct du_run *run, const char *name, const struct du_attempt *attempt,
+                      bool contact);
+
+/* --- repair.c --- */
+DEFUPD_MUST_CHECK defupd_code du_version_repair(struct du_run *run, const char *component,
+                                                const struct du_release *release,
+                                                defupd_damage_fn on_damage, void *user,
+                                                defupd_error *err);
+
+/* --- run.c --- */
+/* DEFUPD_E_NO_SOURCE when the options name none. Opens no connection. */
+DEFUPD_MUST_CHECK defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err);
+
+/* --- begin.c --- */
+/* Lock, host-id, current generation. */
+DEFUPD_MUST_CHECK defupd_code du_run_begin(struct du_run *run, struct du_context *ctx,
+                                           const defupd_request *request, defupd_error *err);
+void du_run_end(struct du_run *run);
+void du_run_sweep(struct du_run *run);
+void du_run_event(const struct du_run *run, defupd_event_id id, const struct du_report_row *row);
+
+#endif

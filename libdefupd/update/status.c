@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is installed and known, read from the store alone. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "base/when.h"
+#include "crypto/crypto.h"
+#include "sys/disk.h"
+#include "update/run.h"
+
+struct status_row {
+    defupd_component_status status; /* its strings point below */
+    char name[DU_NAME_MAX + 1];
+    char label[DU_LABEL_MAX + 1];
+    char tree[DU_SHA256_HEX + 1];
+    char error_text[DEFUPD_ERROR_MESSAGE_MAX];
+    char source[256];
+    char notice[256];
+    char *path;
+};
+
+struct defupd_status {
+    defupd_store_status store;
+    char *state_dir;
+    char uuid[37];
+    char reason[32];
+    struct status_row **row;
+    uint32_t count;
+};
+
+const defupd_store_status *defupd_status_store(const defupd_status *status)
+{
+    return &status->store;
+}
+
+uint32_t defupd_status_count(const defupd_status *status)
+{
+    return status->count;
+}
+
+const defupd_component_status *defupd_status_at(const defupd_status *status, uint32_t index)
+{
+    return index < status->count ? &status->row[index]->status : NULL;
+}
+
+void defupd_status_free(defupd_status *status)
+{
+    if (status == NULL)
+        return;
+    for (uint32_t i = 0; i < status->count; i++) {
+        free(status->row[i]->path);
+        free(status->row[i]);
+    }
+    free(status->row);
+    free(status->state_dir);
+    free(status);
+}
+
+const char *defupd_state_name(defupd_state state)
+{
+    switch (state) {
+    case DEFUPD_STATE_NEVER: return "never";
+    case DEFUPD_STATE_UPDATING: return "updating";
+    case DEFUPD_STATE_FRESH: return "fresh";
+    case DEFUPD_STATE_DUE: return "due";
+    case DEFUPD_STATE_STALE: return "stale";
+    case DEFUPD_STATE_FAILING: return "failing";
+    case DEFUPD_STATE_HELD: return "held";
+    case DEFUPD_STATE_TRIAL: return "trial";
+    case DEFUPD_STATE_QUARANTINED: return "quarantined";
+    case DEFUPD_STATE_WITHDRAWN: return "withdrawn";
+    case DEFUPD_STATE_UNLICENSED: return "unlicensed";
+    case DEFUPD_STATE_DISABLED: return "disabled";
+    }
+    return "unknown";
+}
+
+/* RFC 9562 version 8: our own bits, so that host-id itself (which decides cohorts) stays private.
+ */
+static void make_uuid(char out[37], const unsigned char id[DU_HOST_ID_BYTES])
+{
+    unsigned char h[DU_SHA256_BYTES];
+
+    du_hmac_sha256(h, id, DU_HOST_ID_BYTES, "uuid", 4);
+    h[6] = (unsigned char)((h[6] & 0x0f) | 0x80);
+    h[8] = (unsigned char)((h[8] & 0x3f) | 0x80);
+    (void)snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                   h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12],
+                   h[13], h[14], h[15]);
+}
+
+static defupd_code add_row(defupd_status *status, const char *name, struct status_row **out,
+                           defupd_error *err)
+{
+    struct status_row **rows = realloc(status->row, (status->count + 1) * sizeof *rows);
+    struct status_row *row = calloc(1, sizeof *row);
+    uint32_t at = 0;
+
+    if (rows != NULL)
+        status->row = rows;
+    if (rows == NULL || row == NULL) {
+        free(row);
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    }
+    (void)snprintf(row->name, sizeof row->name, "%s", name);
+    row->status = (defupd_component_status){ .struct_size = (uint32_t)sizeof row->status,
+                                             .name = row->name,
+                                             .label = row->label,
+                                             .tree = row->tree,
+                                             .error_text = row->error_text,
+                                             .source = row->source,
+                                             .path = "",
+                                             .notice = row->notice };
+    while (at < status->count && strcmp(rows[at]->name, name) < 0)
+        at++;
+    memmove(rows + at + 1, rows + at, (status->count - at) * sizeof *rows);
+    rows[at] = row;
+    status->count++;
+    *out = row;
+    return DEFUPD_OK;
+}
+
+static bool has_row(const defupd_status *status, const char *name)
+{
+    for (uint32_t i = 0; i < status->count; i++) {
+        if (strcmp(status->row[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int64_t get_time(const struct du_fact *fact, const char *key)
+{
+    uint64_t value = 0;
+
+    return du_fact_get_u64(fact, key, &value) && value <= INT64_MAX ? (int64_t)value : 0;
+}
+
+static int32_t get_code(const struct du_fact *fact)
+{
+    char text[16];
+
+    return du_fact_get(fact, "last-error", text, sizeof text) != NULL
+               ? (int32_t)strtol(text, NULL, 10)
+               : 0;
+}
+
+static void read_attempt(const struct du_run *run, struct status_row *row)
+{
+    DU_AUTO_FACT fact = { 0 };
+    defupd_component_status *status = &row->status;
+    uint64_t failures = 0;
+
+    if (du_store_fact_read(&run->ctx->store, DU_FACT_SCHEDULE, row->name, &fact) != DU_FACT_READ)
+        return;
+    status->last_error = get_code(&fact);
+    status->last_attempt = get_time(&fact, "last-attempt");
+    status->last_success = get_time(&fact, "last-success");
+    status->next_attempt = get_time(&fact, "next-attempt");
+    (void)du_fact_get_u64(&fact, "failures", &failures);
+    status->failures = failures > UINT32_MAX ? UINT32_MAX : (uint32_t)failures;
+    (void)du_fact_get(&fact, "error-text", row->error_text, sizeof row->error_text);
+    (void)du_fact_get(&fact, "source", row->source, sizeof row->source);
+}
+
+static void read_holds(const struct du_run *run, struct status_row *row)
+{
+    DU_AUTO_FACT fact = { 0 };
+    defupd_component_status *status = &row->status;
+    char when[32];
+
+    switch (du_store_fact_read(&run->ctx->store, DU_FACT_HOLD, row->name, &fact)) {
+    case DU_FACT_ABSENT: return;
+    case DU_FACT_UNREADABLE:
+        status->holds = DEFUPD_HOLD_UNREADABLE | DEFUPD_HOLD_HELD;
+        (void)snprintf(row->notice, sizeof row->notice,
+                       "its hold cannot be read and counts as held; 'defupd unhold %s' removes it",
+                       row->name);
+        return;
+    case DU_FACT_READ: break;
+    }
+    if (du_fact_get_u64(&fact, "skip", &status->skip_version)) {
+        status->holds |= DEFUPD_HOLD_SKIP;
+        (void)snprintf(row->notice, sizeof row->notice,
+                       "%" PRIu64 " is skipped since a rollback; 'defupd update %s@%" PRIu64
+                       "' takes it",
+                       status->skip_version, row->name, status->skip_version);
+    }
+    if (du_fact_get_u64(&fact, "pin", &status->pin_version)) {
+        status->holds |= DEFUPD_HOLD_PINNED;
+        (void)snprintf(row->notice, sizeof row->notice,
+                       "pinned to %" PRIu64 "; 'defupd unhold %s' releases it", status->pin_version,
+                       row->name);
+    }
+    if (du_fact_get(&fact, "hold", when, sizeof when) != NULL) {
+        status->holds |= DEFUPD_HOLD_HELD;
+        (void)snprintf(row->notice, sizeof row->notice, "held; 'defupd unhold %s' releases it",
+                       row->name);
+    }
+}
+
+/* When the installed version became active: the oldest of the generations, from the current one
+ * back, that all have it. */
+static int64_t active_since(const struct du_run *run, const struct du_member *member)
+{
+    DU_AUTO_FREE uint64_t *number = NULL;
+    defupd_error ignored = { 0 };
+    int64_t since = run->current.made;
+    size_t count = 0;
+
+    if (du_store_generations(&run->ctx->store, &number, &count, &ignored) != DEFUPD_OK)
+        return since;
+    for (size_t i = count; i > 0; i--) {
+        DU_AUTO_GENERATION generation = { 0 };
+        const struct du_member *had;
+
+        if (number[i - 1] >= run->current.number)
+            continue;
+        if (du_store_generation(&run->ctx->store, number[i - 1], &generation, &ignored) !=
+            DEFUPD_OK)
+            break;
+        had = du_generation_find(&generation, member->component);
+        if (had == NULL || had->version != member->version)
+            break;
+        since = generation.made;
+    }
+    return since;
+}
+
+static defupd_code read_installed(const struct du_run *run, const struct du_member *member,
+                                  struct status_row *row, defupd_error *err)
+{
+    DU_AUTO_RECORD record = { 0 };
+    defupd_error ignored = { 0 };
+
+    row->status.version = member->version;
+    row->status.published = member->published;
+    row->status.installed = active_since(run, member);
+    memcpy(row->label, member->label, sizeof row->label);
+    du_hex(row->tree, member->tree, DU_SHA256_BYTES);
+    if (du_store_record(&run->ctx->store, member->component, member->version, &record, &ignored) ==
+        DEFUPD_OK) {
+        row->status.size = record.index.bytes;
+        row->status.files = record.index.count;
+    }
+    if (asprintf(&row->path, "%s/current/%s", run->ctx->store.path, member->component) < 0) {
+        row->path = NULL;
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    }
+    row->status.path = row->path;
+    return DEFUPD_OK;
+}
+
+/* What the verified manifest says of it, when there is one. True when the installed release is
+ * withdrawn. */
+static bool read_manifest(struct du_run *run, struct status_row *row)
+{
+    DU_AUTO_MANIFEST *manifest = NULL;
+    const struct du_release *installed;
+    defupd_error ignored = { 0 };
+
+    if (run->trust == NULL || du_bind_manifest(run, row->name, &manifest, &ignored) != DEFUPD_OK)
+        return false;
+    for (size_t i = 0; i < manifest->count; i++) {
+        if (!manifest->release[i].withdrawn && manifest->release[i].requires == NULL) {
+            row->status.available = manifest->release[i].version;
+            break;
+        }
+    }
+    installed = row->status.version != 0 ? du_manifest_find(manifest, row->status.version) : NULL;
+    if (installed == NULL || !installed->withdrawn)
+        return false;
+    (void)snprintf(row->notice, sizeof row->notice, "%" PRIu64 " is withdrawn%s%s",
+                   installed->version, installed->withdrawn_reason != NULL ? ": " : "",
+                   installed->withdrawn_reason != NULL ? installed->withdrawn_reason : "");
+    return true;
+}
+
+static defupd_state decide_state(const defupd_component_status *status, bool withdrawn)
+{
+    if (status->version == 0)
+        return status->last_error != DEFUPD_OK ? DEFUPD_STATE_FAILING : DEFUPD_STATE_NEVER;
+    if (withdrawn)
+        return DEFUPD_STATE_WITHDRAWN;
+    if (status->last_error != DEFUPD_OK)
+        return DEFUPD_STATE_FAILING;
+    if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
+        return DEFUPD_STATE_HELD;
+    return DEFUPD_STATE_FRESH;
+}
+
+static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
+                            defupd_error *err)
+{
+    const struct du_member *member = du_generation_find(&run->current, name);
+    struct status_row *row = NULL;
+    bool withdrawn;
+
+    if (has_row(status, name))
+        return DEFUPD_OK;
+    DU_TRY(add_row(status, name, &row, err));
+    if (member != NULL)
+        DU_TRY(read_installed(run, member, row, err));
+    read_attempt(run, row);
+    read_holds(run, row);
+    withdrawn = read_manifest(run, row);
+    row->status.state =
+        (int32_t)(status->store.busy_pid != 0 ? DEFUPD_STATE_UPDATING
+                                              : decide_state(&row->status, withdrawn));
+    return DEFUPD_OK;
+}
+
+struct offer {
+    struct du_run *run;
+    defupd_status *status;
+    defupd_code rc;
+    defupd_error *err;
+};
+
+static void offered(void *user, const char *name)
+{
+    struct offer *offer = user;
+
+    if (offer->rc == DEFUPD_OK)
+        offer->rc = fill_row(offer->run, offer->status, name, offer->err);
+}
+
+static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_error *err)
+{
+    const char *const *list = run->ctx->options->components;
+
+    for (size_t i = 0; i < run->current.count; i++)
+        DU_TRY(fill_row(run, status, run->current.member[i].component, err));
+    for (; list != NULL && *list != NULL; list++)
+        DU_TRY(fill_row(run, status, *list, err));
+    if (run->ctx->options->components == NULL && run->trust != NULL) {
+        struct offer offer = { run, status, DEFUPD_OK, err };
+        du_trust_components(run->trust, offered, &offer);
+        DU_TRY(offer.rc);
+    }
+    return DEFUPD_OK;
+}
+
+static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_error *err)
+{
+    const struct du_store *store = &run->ctx->store;
+    unsigned char id[DU_HOST_ID_BYTES];
+    DU_AUTO_FACT fact = { 0 };
+
+    status->state_dir = strdup(store->path);
+    if (status->state_dir == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    memcpy(status->reason, run->current.reason, sizeof status->reason);
+    status->store = (defupd_store_status){ .struct_size = (uint32_t)sizeof status->store,
+                                           .generation = run->current.number,
+                                           .parent = run->current.parent,
+                                           .activated = run->current.made,
+                                           .busy_pid = du_store_busy(store),
+                                           .state_dir = status->state_dir,
+                                           .uuid = status->uuid,
+                                           .reason = status->reason };
+    if (du_store_host_id_peek(store, id))
+        make_uuid(status->uuid, id);
+    if (run->trust != NULL) {
+        status->store.root_version = du_trust_version(run->trust, "root");
+        status->store.timestamp_expires = du_trust_expires(run->trust, "timestamp");
+    }
+    if (du_store_fact_read(store, DU_FACT_SCHEDULE, "agent", &fact) == DU_FACT_READ) {
+        status->store.last_error = get_code(&fact);
+        status->store.last_contact = get_time(&fact, "last-contact");
+    }
+    return DEFUPD_OK;
+}
+
+defupd_code du_status(struct du_context *ctx, defupd_status **out, defupd_error *err)
+{
+    static const defupd_request none = DEFUPD_REQUEST_INIT;
+    DU_AUTO(du_run_end)
+    struct du_run run = { .kind = DU_RUN_INSTALL, .trust_dir = -1, .read_only = true };
+    defupd_error ignored = { 0 };
+    defupd_status *status;
+    defupd_code rc;
+
+    DU_TRY(du_run_begin(&run, ctx, &none, err));
+    (void)!du_bind_trust(&run, &ignored); /* without a pinned root there is less to tell */
+    status = calloc(1, sizeof *status);
+    if (status == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    rc = fill_store(&run, status, err);
+    if (rc == DEFUPD_OK)
+        rc = fill_rows(&run, status, err);
+    if (rc != DEFUPD_OK) {
+        defupd_status_free(status);
+        return rc;
+    }
+    *out = status;
+    return DEFUPD_OK;
+}
