@@ -33,7 +33,6 @@ struct du_fetch {
     void *failed_user;
     CURL *curl;   /* one handle for all requests */
     CURLM *multi; /* drives it, and keeps the connections */
-    bool global;  /* curl_global_init() is ours to undo */
     char detail[CURL_ERROR_SIZE];
 };
 
