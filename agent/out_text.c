@@ -38,6 +38,28 @@ static void item_error(defupd_error *err, const defupd_report_item *item)
         (void)snprintf(err->message, sizeof err->message, "%s: %s", item->component, text);
 }
 
+static bool same_failure(const defupd_report_item *a, const defupd_report_item *b)
+{
+    return a->code == b->code && is_set(a->text) && is_set(b->text) && strcmp(a->text, b->text) == 0;
+}
+
+/* What failed for the run as a whole (no source, no space) is every component's failure: it is told
+ * once and without a name. 0: alone, 1: the first of several, 2: told already. */
+static int shared(const struct ag_result *result, const defupd_report_item *item)
+{
+    const defupd_report_item *other;
+    bool after = false;
+    int kind = 0;
+
+    for (uint32_t i = 0; (other = ag_item(result, i)) != NULL; i++) {
+        if (other == item)
+            after = true;
+        else if (same_failure(other, item))
+            kind = after && kind == 0 ? 1 : kind == 0 ? 2 : kind;
+    }
+    return kind;
+}
+
 void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
 {
     const defupd_report_item *item;
@@ -51,7 +73,10 @@ void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
         if (item->code == DEFUPD_OK)
             continue;
         item_error(&err, item);
-        ag_text_error(out, &err, false);
+        if (shared(result, item) != 0)
+            (void)snprintf(err.message, sizeof err.message, "%s", item->text);
+        if (shared(result, item) != 2)
+            ag_text_error(out, &err, false);
         told = told || item->code == result->code;
     }
     if (!told)

@@ -175,15 +175,10 @@ static void attempt(struct run *run)
     ag_progress_clear(&run->progress);
     if (result->code == DEFUPD_OK || result->code != run->source_failure.code)
         tell_source(run);
-    if (write_reports(run, &report_err) != DEFUPD_OK) {
-        /* What was asked is done all the same; but whoever reads the reports sees an old one. */
-        if (result->code == DEFUPD_OK) {
-            result->code = report_err.code;
-            result->err = report_err;
-        } else if (run->args.verbose > 0) {
-            ag_line(stderr, "defupd: warning: no report: %s", report_err.message);
-        }
-    }
+    /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
+     * sees old ones. */
+    if (write_reports(run, &report_err) != DEFUPD_OK && !ag_given(&run->args, AG_OPT_JSON))
+        ag_line(stderr, "defupd: warning: reports could not be written: %s", report_err.message);
     ag_signals_stop();
 }
 
