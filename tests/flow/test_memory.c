@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tree of 200 MB is installed with little memory: RssAnon stays within 16 MiB of what the process
+ * has when the fetch is done. Also that an embedder gets the events it was promised. */
+#include <defupd/defupd.h>
+#include <defupd/publish.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "t.h"
+
+#define LIMIT_KIB (16 * 1024)
+
+static long rss_anon_kib(void)
+{
+    char line[256];
+    long kib = -1;
+    FILE *status = fopen("/proc/self/status", "r");
+
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "RssAnon: %ld kB", &kib) == 1)
+            break;
+    }
+    if (status != NULL)
+        (void)fclose(status);
+    return kib;
+}
+
+static atomic_bool watching, ended;
+static atomic_long after_fetch, most;
+static int staged_events, downloading_events;
+
+static void *watch(void *unused)
+{
+    const struct timespec nap = { .tv_nsec = 2000000 };
+
+    while (!atomic_load(&ended)) {
+        if (atomic_load(&watching)) {
+            const long now = rss_anon_kib();
+            if (now > atomic_load(&most))
+                atomic_store(&most, now);
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return unused;
+}
+
+/* The first event of staging comes when the fetch is done and before a byte is unpacked. */
+static void on_event(void *user, const defupd_event *event)
+{
+    (void)user;
+    if (event->id == DEFUPD_EVENT_DOWNLOADING)
+        downloading_events++;
+    if (event->id != DEFUPD_EVENT_PROGRESS)
+        return;
+    if (event->phase == DEFUPD_PHASE_DOWNLOAD || atomic_load(&after_fetch) == 0)
+        atomic_store(&after_fetch, rss_anon_kib());
+    if (event->phase == DEFUPD_PHASE_STAGE) {
+        atomic_store(&watching, true);
+        staged_events++;
+    }
+}
+
+static void *read_all(const char *name, uint64_t *count)
+{
+    FILE *file = fopen(name, "r");
+    char *bytes = calloc(1, 65536);
+
+    *count = file != NULL ? fread(bytes, 1, 65536, file) : 0;
+    if (file != NULL)
+        (void)fclose(file);
+    return bytes;
+}
+
+/* 200 MB of lines like a hash list's, in a few large files and many small ones. */
+static void make_tree(void)
+{
+    T_CHECK(
+        t_shell(
+            "mkdir -p tree/small && cd tree && "
+            "awk 'BEGIN { srand(7); for (f = 0; f < 4; f++) { n = \"list\" f; "
+            "for (i = 0; i < 1400000; i++) printf \"%%08x%%08x:%%d:Sig-%%d\\n\", "
+            "rand() * 4294967295, rand() * 4294967295, i, f > n } "
+            "for (f = 0; f < 3000; f++) { n = \"small/\" f; print f, rand() > n; close(n) } }' && "
+            "head -c 30000000 /dev/zero > flat && chmod -R a+rX .") == 0);
+}
+
+static void a_large_tree_is_installed_with_little_memory(void)
+{
+    defupd_error err = { 0 };
+    defupd_repo_options repo_options = DEFUPD_REPO_OPTIONS_INIT;
+    defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
+    defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
+    defupd_report *report = NULL;
+    defupd_client *client = NULL;
+    defupd_repo *repo = NULL;
+    pthread_t watcher;
+    char here[200], url[256], state[256];
+    const char *const sources[] = { url, NULL };
+
+    T_CHECK(getcwd(here, sizeof here) != NULL);
+    (void)snprintf(url, sizeof url, "file://%s/repo", here);
+    (void)snprintf(state, sizeof state, "%s/state", here);
+    make_tree();
+    repo_options.repo_dir = "repo";
+    repo_options.compression_level = 1;
+    T_OK(defupd_repo_open(&repo, &repo_options, &err), &err);
+    T_OK(defupd_repo_init(repo, &err), &err);
+    release.component = "hashes";
+    release.version = 1;
+    release.tree_dir = "tree";
+    T_OK(defupd_repo_add_release(repo, &release, &err), &err);
+    defupd_repo_close(repo);
+
+    options.state_dir = state;
+    options.sources = sources;
+    options.trusted_root = read_all("repo/metadata/1.root.json", &options.trusted_root_bytes);
+    options.on_event = on_event;
+    T_OK(defupd_client_open(&client, &options, &err), &err);
+    T_CHECK(pthread_create(&watcher, NULL, watch, NULL) == 0);
+    T_OK(defupd_client_update(client, NULL, &report, &err), &err);
+    atomic_store(&ended, true);
+    T_CHECK(pthread_join(watcher, NULL) == 0);
+    T_CHECK(t_shell("diff -r tree state/current/hashes") == 0);
+    T_CHECK(defupd_report_count(report) == 1);
+    T_CHECK(defupd_report_generation(report) == 1);
+    T_CHECK(downloading_events == 1 && staged_events > 0);
+    printf("# RssAnon %ld KiB after the fetch, at most %ld KiB later, tree %s", after_fetch, most,
+           "of 200 MB\n");
+    T_CHECK(after_fetch > 0 && most > 0 && most - after_fetch <= LIMIT_KIB);
+    defupd_report_free(report);
+    defupd_client_close(client);
+    free((void *)(uintptr_t)options.trusted_root);
+}
+
+int main(void)
+{
+    const char *sanitize = getenv("SANITIZE");
+
+    if (sanitize != NULL && strcmp(sanitize, "none") != 0)
+        T_SKIP("a_large_tree_is_installed_with_little_memory", "sanitizers hold memory back");
+    else
+        T_RUN(a_large_tree_is_installed_with_little_memory);
+    return T_DONE();
+}
