@@ -49,9 +49,13 @@ static void measure(struct ag_progress *progress, const defupd_event *event, uin
 
 static void subject(char *out, size_t size, const defupd_event *event)
 {
-    static const char *const verbs[] = { "", "reading metadata ", "", "unpacking ", "verifying " };
+    static const char *const verbs[] = { "", "reading metadata ", "downloading ", "unpacking ",
+                                         "verifying " };
     const char *verb = event->phase < sizeof verbs / sizeof verbs[0] ? verbs[event->phase] : "";
 
+    /* The bar itself says that bytes of a component are fetched. */
+    if (event->phase == DEFUPD_PHASE_DOWNLOAD && event->component != NULL)
+        verb = "";
     if (event->component == NULL)
         (void)snprintf(out, size, "%s", verb);
     else if (event->version == 0)

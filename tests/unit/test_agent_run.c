@@ -39,16 +39,18 @@ static const defupd_report_item newest = { .struct_size = sizeof newest,
                                            .to_label = "",
                                            .via = "",
                                            .text = "" };
-static const defupd_report_item broken = { .struct_size = sizeof broken,
-                                           .action = DEFUPD_ACTION_INSTALL,
-                                           .code = DEFUPD_E_DIGEST,
-                                           .to_version = 9,
-                                           .newest = 9,
-                                           .component = "ips",
-                                           .from_label = "",
-                                           .to_label = "",
-                                           .via = "full",
-                                           .text = "object ab12 differs from its signed digest" };
+static const defupd_report_item broken = {
+    .struct_size = sizeof broken,
+    .action = DEFUPD_ACTION_INSTALL,
+    .code = DEFUPD_E_DIGEST,
+    .to_version = 9,
+    .newest = 9,
+    .component = "ips",
+    .from_label = "",
+    .to_label = "",
+    .via = "full",
+    .text = "ips 9: object ab12 differs from its signed digest"
+};
 static const defupd_component_status tetra = { .struct_size = sizeof tetra,
                                                .state = DEFUPD_STATE_FAILING,
                                                .last_error = DEFUPD_E_PROXY_CONNECT,
@@ -173,10 +175,17 @@ static void each_failing_component_is_told_with_code_and_advice(void)
     items[1] = updated;
     fake.report.generation = 8;
     fake.call_code = DEFUPD_E_DIGEST;
+    fake.message = broken.text;
     T_CHECK(RUN("--state-dir", ".", "update") == 65);
-    T_HAS(OUT(), "tetra: updated");
-    T_SAME(ERR(), "defupd: ips: object ab12 differs from its signed digest\n"
+    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta, 1.2 MB]\n"
+                  "Generation 8 is active; 0 B fetched.\n");
+    T_SAME(ERR(), "defupd: ips 9: object ab12 differs from its signed digest\n"
                   "  -2400 DIGEST: try another source; this one is damaged\n");
+    items[1].code = DEFUPD_E_LIMIT;
+    items[1].text = "too large";
+    T_CHECK(RUN("--state-dir", ".", "update") == 65);
+    T_HAS(ERR(), "DIGEST: try another source; this one is damaged\n"
+                 "  also tetra: too large (-2406 LIMIT)\n");
 }
 
 static void a_failed_run_is_told_with_code_and_advice(void)
@@ -191,6 +200,24 @@ static void a_failed_run_is_told_with_code_and_advice(void)
                   "  -2103 PROXY_CONNECT: check the proxy's address and port, and that it runs\n");
     T_CHECK(RUN("--state-dir", ".", "update", "-v") == 69);
     T_HAS(ERR(), "  at fake.c:1, errno 0\n");
+}
+
+static void a_run_that_failed_for_all_is_told_once(void)
+{
+    start(2);
+    for (size_t i = 0; i < 2; i++) {
+        items[i] = broken;
+        items[i].code = DEFUPD_E_CONNECT;
+        items[i].text = "http://a/: connection refused";
+    }
+    items[1].component = "tetra";
+    fake.call_code = DEFUPD_E_CONNECT;
+    fake.message = "http://a/: connection refused";
+    T_CHECK(RUN("--state-dir", ".", "check") == 69);
+    T_SAME(OUT(), "");
+    T_SAME(ERR(), "defupd: http://a/: connection refused\n"
+                  "  -2102 CONNECT: check that the server runs and that no firewall stands "
+                  "between\n");
 }
 
 static void a_source_that_failed_is_a_warning_when_another_went_on(void)
@@ -208,11 +235,17 @@ static void a_source_that_failed_is_a_warning_when_another_went_on(void)
     T_SAME(ERR(), "defupd: warning: http://a/: connection refused\n");
     T_CHECK(RUN("--state-dir", ".", "update", "-q") == 0);
     T_SAME(ERR(), "");
-    fake.call_code = DEFUPD_E_CONNECT;
-    fake.message = "http://a/: connection refused";
+    fake.call_code = DEFUPD_E_NOT_FOUND;
+    fake.message = "http://b/: not found";
     fake.no_report = true;
-    T_CHECK(RUN("--state-dir", ".", "update") == 69);
-    T_CHECK(strstr(ERR(), "warning") == NULL);
+    T_CHECK(RUN("--state-dir", ".", "--source=http://a/", "--source=http://b/", "update") == 69);
+    T_HAS(ERR(), "defupd: warning: http://a/: connection refused\ndefupd: http://b/: not found\n");
+    fake.message = "http://a/: connection refused";
+    T_CHECK(RUN("--state-dir", ".", "--source=http://b/", "--source=http://a/", "update") == 69);
+    T_CHECK(strstr(ERR(), "warning") == NULL); /* the error tells it */
+    fake.message = "it is damaged";
+    T_CHECK(RUN("--state-dir", ".", "--source=http://a/", "update") == 69);
+    T_CHECK(strstr(ERR(), "warning") == NULL); /* there was no other */
 }
 
 static void json_is_events_by_line_and_then_the_result(void)
@@ -543,6 +576,7 @@ int main(void)
     T_RUN(check_is_a_table_with_cost_and_reason);
     T_RUN(each_failing_component_is_told_with_code_and_advice);
     T_RUN(a_failed_run_is_told_with_code_and_advice);
+    T_RUN(a_run_that_failed_for_all_is_told_once);
     T_RUN(a_source_that_failed_is_a_warning_when_another_went_on);
     T_RUN(json_is_events_by_line_and_then_the_result);
     T_RUN(local_xml_and_posture_follow_each_attempt);
