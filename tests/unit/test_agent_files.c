@@ -12,7 +12,7 @@ static void a_proxy_gets_the_credentials_of_the_file(void)
     } some[] = {
         { "joe:secret\\n", "http://px:3128/", "http://joe:secret@px:3128/" },
         { "joe:p@s s:/%%\\r\\n", "https://px", "https://joe:p%40s%20s%3A%2F%25@px" },
-        { "r\\303\\250:", "px:3128", "http://r%C3%A8:@px:3128" },
+        { "r\\303\\250:", "http://px:3128", "http://r%C3%A8:@px:3128" },
     };
 
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
