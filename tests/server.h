@@ -31,7 +31,7 @@ struct server {
 };
 
 /* Servers cannot be found or do not start: the machine lacks what the base list names. */
-static inline void server_abort(const char *what)
+__attribute__((noreturn)) static inline void server_abort(const char *what)
 {
     printf("Bail out! cannot start %s: %s\n", what, strerror(errno));
     (void)fflush(stdout);
@@ -236,6 +236,32 @@ static inline struct server server_tinyproxy(const char *lines)
     (void)fclose(conf);
     server.pid = server_spawn(argv, NULL);
     server_await(&server, "tinyproxy");
+    server_url(&server);
+    return server;
+}
+
+/* squid with these lines before its last rule, which allows everybody; without helpers and cache.
+ */
+static inline struct server server_squid(const char *lines)
+{
+    struct server server = { .port = server_free_port() };
+    char name[64], cwd[400];
+    const char *argv[] = { "squid", "-N", "-f", name, NULL };
+    FILE *conf;
+
+    (void)snprintf(name, sizeof name, "squid-%d.conf", server.port);
+    if (getcwd(cwd, sizeof cwd) == NULL || (conf = fopen(name, "w")) == NULL)
+        server_abort(name);
+    (void)fprintf(conf,
+                  "http_port 127.0.0.1:%d\npid_filename none\ncache_log %s/squid.log\n"
+                  "access_log none\ncache deny all\npinger_enable off\ncoredump_dir %s\n"
+                  "%s\nhttp_access allow all\n",
+                  server.port, cwd, cwd, lines);
+    (void)fclose(conf);
+    if (geteuid() == 0)
+        (void)t_shell("chmod 755 . && touch squid.log && chmod 666 squid.log");
+    server.pid = server_spawn(argv, NULL);
+    server_await(&server, "squid");
     server_url(&server);
     return server;
 }

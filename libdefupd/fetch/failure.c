@@ -44,22 +44,34 @@ static const struct {
     { CURLE_URL_MALFORMAT, DEFUPD_E_HTTP_STATUS, DEFUPD_E_HTTP_STATUS },
 };
 
-static bool did(const struct du_fetch *fetch, CURLINFO when)
+/* CURLINFO_CONNECT_TIME_T does not tell: with a tunnel it counts only when that stands too. */
+static bool reached_proxy(const struct du_fetch *fetch)
 {
-    curl_off_t us = 0;
+    long port = 0, sent = 0;
 
-    return curl_easy_getinfo(fetch->curl, when, &us) == CURLE_OK && us > 0;
+    (void)curl_easy_getinfo(fetch->curl, CURLINFO_PRIMARY_PORT, &port);
+    (void)curl_easy_getinfo(fetch->curl, CURLINFO_REQUEST_SIZE, &sent);
+    return port > 0 || sent > 0;
 }
 
 /* How far had it come when the time for connecting was over? */
 static defupd_code timeout_code(const struct du_fetch *fetch, bool ready)
 {
+    curl_off_t resolved_us = 0;
+
     if (ready)
         return DEFUPD_E_TIMEOUT;
     if (fetch->proxy != NULL)
-        return did(fetch, CURLINFO_CONNECT_TIME_T) ? DEFUPD_E_PROXY_DOWNLOAD
-                                                   : DEFUPD_E_PROXY_CONNECT;
-    return did(fetch, CURLINFO_NAMELOOKUP_TIME_T) ? DEFUPD_E_TIMEOUT : DEFUPD_E_RESOLVE;
+        return reached_proxy(fetch) ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_PROXY_CONNECT;
+    (void)curl_easy_getinfo(fetch->curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+    return resolved_us > 0 ? DEFUPD_E_TIMEOUT : DEFUPD_E_RESOLVE;
+}
+
+/* What a status means that the proxy itself made up. tinyproxy before 1.11.3 refuses a wrong
+ * password with 401 where RFC 9110 section 15.5.8 wants 407. */
+static defupd_code from_proxy(long status)
+{
+    return status == 407 || status == 401 ? DEFUPD_E_PROXY_AUTH : DEFUPD_E_PROXY_DOWNLOAD;
 }
 
 defupd_code du_curl_code(const struct du_fetch *fetch, CURLcode rc, bool ready)
@@ -68,7 +80,7 @@ defupd_code du_curl_code(const struct du_fetch *fetch, CURLcode rc, bool ready)
 
     if (curl_easy_getinfo(fetch->curl, CURLINFO_HTTP_CONNECTCODE, &connect_status) == CURLE_OK &&
         connect_status != 0 && connect_status / 100 != 2)
-        return connect_status == 407 ? DEFUPD_E_PROXY_AUTH : DEFUPD_E_PROXY_DOWNLOAD;
+        return from_proxy(connect_status);
     if (rc == CURLE_OPERATION_TIMEDOUT)
         return timeout_code(fetch, ready);
     /* Before libcurl 8.6 a header line beyond its limit looks like this too. Were it taken for a
@@ -82,8 +94,10 @@ defupd_code du_curl_code(const struct du_fetch *fetch, CURLcode rc, bool ready)
     return fetch->proxy != NULL ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_INTERRUPTED;
 }
 
-defupd_code du_status_code(const struct du_fetch *fetch, long status)
+defupd_code du_status_code(const struct du_fetch *fetch, long status, bool by_proxy)
 {
+    if (fetch->proxy != NULL && by_proxy)
+        return from_proxy(status);
     switch (status) {
     case 401:
     case 403: return DEFUPD_E_FORBIDDEN;

@@ -54,7 +54,8 @@ defupd_code du_fetch_new(struct du_fetch **out, const struct du_fetch_options *o
     if (options->proxy != NULL)
         DU_TRY(du_proxy_parse(fetch, options->proxy, err));
     fetch->curl = curl_easy_init();
-    if (fetch->curl == NULL)
+    fetch->multi = curl_multi_init();
+    if (fetch->curl == NULL || fetch->multi == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
     DU_TRY(du_http_prepare(fetch, options, err));
     *out = du_take(&fetch);
@@ -75,6 +76,7 @@ void du_fetch_free(struct du_fetch *fetch)
     if (fetch == NULL)
         return;
     curl_easy_cleanup(fetch->curl);
+    (void)curl_multi_cleanup(fetch->multi);
     for (size_t i = 0; i < fetch->sources; i++)
         du_source_free(&fetch->source[i]);
     free(fetch->source);

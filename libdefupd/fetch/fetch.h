@@ -89,11 +89,14 @@ struct du_want {
  *
  * DEFUPD_OK means that length and digest equal `want`; anything else means `fd` holds bytes nobody
  * has vouched for (a prefix worth continuing, or nothing: after a digest mismatch or too many bytes
- * it is emptied). Blocks. Errors, the last source's when several failed: -21xx                as in
- * client.h DEFUPD_E_TOOLARGE    more than length_bytes were announced, or byte length_bytes + 1
- * arrived; the transfer stopped there DEFUPD_E_DIGEST      right length, wrong content; or the
- * source's file is shorter than signed DEFUPD_E_NO_SOURCE   there is none DEFUPD_E_IO,
- * DEFUPD_E_NO_SPACE   reading or writing `fd` failed; no further source was tried the tick's
+ * it is emptied). Blocks. Errors, the last source's when several failed:
+ *   -21xx                as in client.h
+ *   DEFUPD_E_TOOLARGE    more than length_bytes announced, or byte length_bytes + 1 arrived; the
+ *                        transfer stopped there
+ *   DEFUPD_E_DIGEST      right length, wrong content; or the source's file is shorter than signed
+ *   DEFUPD_E_NO_SOURCE   there is none
+ *   DEFUPD_E_IO, DEFUPD_E_NO_SPACE   reading or writing `fd` failed; no further source was tried
+ *   DEFUPD_E_NOMEM, the tick's
  */
 DEFUPD_MUST_CHECK defupd_code du_fetch_object(struct du_fetch *fetch, size_t first, int fd,
                                               const struct du_want *want, size_t *source,

@@ -31,8 +31,9 @@ struct du_fetch {
     void *log_user;
     du_fetch_failed_fn on_failed;
     void *failed_user;
-    CURL *curl;  /* one handle for all requests: it keeps the connections */
-    bool global; /* curl_global_init() is ours to undo */
+    CURL *curl;   /* one handle for all requests */
+    CURLM *multi; /* drives it, and keeps the connections */
+    bool global;  /* curl_global_init() is ours to undo */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -105,6 +106,7 @@ struct du_answer {
     char coding[32];     /* the first such */
     char etag[128];      /* "" if none or longer */
     char retry[64];      /* Retry-After's value */
+    bool by_proxy;       /* a well-known proxy's own error page, not something that it passed on */
     int64_t date;        /* Date, Unix seconds; -1 when there is none */
     bool ranged;         /* has a Content-Range that we understand */
     bool range_bad;      /* has one that we do not */
@@ -122,7 +124,7 @@ uint32_t du_answer_retry_after(const struct du_answer *answer, int64_t now_s);
 /* What curl's failure means. `ready`: the connection stood and the request was on its way. */
 defupd_code du_curl_code(const struct du_fetch *fetch, CURLcode rc, bool ready);
 /* What a final status that is neither 200, 206, 304 nor a redirect means. */
-defupd_code du_status_code(const struct du_fetch *fetch, long status);
+defupd_code du_status_code(const struct du_fetch *fetch, long status, bool by_proxy);
 /* What went wrong in curl's words, free of passwords. Borrowed until the next request. */
 const char *du_curl_detail(const struct du_fetch *fetch, const struct du_source *source,
                            CURLcode rc);

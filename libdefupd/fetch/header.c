@@ -80,6 +80,9 @@ static void note(struct du_answer *answer, const char *name, const char *value)
         keep(answer->etag, sizeof answer->etag, value);
     } else if (strcasecmp(name, "retry-after") == 0) {
         keep(answer->retry, sizeof answer->retry, value);
+    } else if (strcasecmp(name, "x-squid-error") == 0 ||
+               (strcasecmp(name, "server") == 0 && strncasecmp(value, "tinyproxy/", 10) == 0)) {
+        answer->by_proxy = true;
     } else if (strcasecmp(name, "date") == 0) {
         answer->date = (int64_t)curl_getdate(value, NULL);
     } else if (strcasecmp(name, "content-range") == 0) {

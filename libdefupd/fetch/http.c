@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http and https through libcurl: one easy handle for all requests, so that a connection lasts. */
+/* http and https through libcurl: one pair of handles for all requests, so that connections last.
+ */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "fetch/fetch_priv.h"
 
 #define DRAIN_MAX 65536  /* body of an error page that we swallow to keep the connection */
+#define POLL_MS 200      /* longest wait between two looks at ticks and time-outs */
 #define HEADER_MAX 65536 /* bytes of one answer's header */
 
 /* One request and its answer: redirects make several of a du_get. */
@@ -156,8 +158,8 @@ static defupd_code tell(struct hop *hop)
     return tick->fn != NULL ? tick->fn(tick->user, bytes, hop->err) : DEFUPD_OK;
 }
 
-/* curl calls this with every piece that arrives and at least once a second while it waits, for a
- * name or a connection too. */
+/* curl calls this with every piece that arrives and each POLL_MS while it waits, for a name or a
+ * connection too. */
 static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
                        curl_off_t up_now)
 {
@@ -225,9 +227,31 @@ defupd_code du_http_prepare(struct du_fetch *fetch, const struct du_fetch_option
                         curl_version());
 }
 
+/* What curl_easy_perform() does, but callbacks have their say more often than once a second. */
+static CURLcode perform(struct du_fetch *fetch)
+{
+    CURLcode rc = CURLE_OUT_OF_MEMORY;
+    const CURLMsg *message;
+    CURLMcode ok;
+    int running = 1, left;
+
+    if (curl_multi_add_handle(fetch->multi, fetch->curl) != CURLM_OK)
+        return rc;
+    do {
+        ok = curl_multi_perform(fetch->multi, &running);
+        if (ok == CURLM_OK && running > 0)
+            ok = curl_multi_poll(fetch->multi, NULL, 0, POLL_MS, NULL);
+    } while (ok == CURLM_OK && running > 0);
+    message = curl_multi_info_read(fetch->multi, &left);
+    if (ok == CURLM_OK && message != NULL && message->msg == CURLMSG_DONE)
+        rc = message->data.result;
+    (void)curl_multi_remove_handle(fetch->multi, fetch->curl);
+    return rc;
+}
+
 /* curl asks for MSG_NOSIGNAL where it writes itself, but a TLS library below it may not, and the
  * process is not ours: a SIGPIPE of this thread is blocked and swallowed. */
-static CURLcode perform_quietly(CURL *curl)
+static CURLcode perform_quietly(struct du_fetch *fetch)
 {
     sigset_t pipe_only, before, pending;
     bool was_pending;
@@ -240,7 +264,7 @@ static CURLcode perform_quietly(CURL *curl)
     (void)sigpending(&pending);
     was_pending = sigismember(&pending, SIGPIPE) == 1;
     (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    rc = curl_easy_perform(curl);
+    rc = perform(fetch);
     (void)sigpending(&pending);
     if (!was_pending && sigismember(&pending, SIGPIPE) == 1)
         (void)sigwait(&pipe_only, &number);
@@ -310,13 +334,13 @@ static defupd_code judge_status(struct hop *hop, long status, char **next)
         note_refused_range(hop);
     if (status == 429 || status == 503)
         get->retry_after_s = du_answer_retry_after(&hop->answer, hop->fetch->sys->now_s());
-    code = du_status_code(hop->fetch, status);
-    if (get->retry_after_s > 0)
-        return DU_FAIL(hop->err, code, "%s: HTTP %ld, try again in %" PRIu32 " s", hop->shown,
-                       status, get->retry_after_s);
+    code = du_status_code(hop->fetch, status, hop->answer.by_proxy);
     if (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_DOWNLOAD)
         return DU_FAIL(hop->err, code, "%s: through proxy %s: HTTP %ld", hop->shown,
                        hop->fetch->proxy_name, status);
+    if (get->retry_after_s > 0)
+        return DU_FAIL(hop->err, code, "%s: HTTP %ld, try again in %" PRIu32 " s", hop->shown,
+                       status, get->retry_after_s);
     return DU_FAIL(hop->err, code, "%s: HTTP %ld", hop->shown, status);
 }
 
@@ -383,7 +407,7 @@ static defupd_code one_hop(struct du_fetch *fetch, struct du_get *get, const cha
     if (!prepare_hop(&hop, url, get->from > 0 ? range : NULL, headers))
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a transfer");
 
-    rc = judge(&hop, perform_quietly(fetch->curl), next);
+    rc = judge(&hop, perform_quietly(fetch), next);
 
     fetch->spent_ms += fetch->sys->monotonic_ms() - start_ms;
     du_fetch_log(fetch, DEFUPD_LEVEL_DEBUG,

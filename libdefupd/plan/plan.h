@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which release, by which objects. Pure: every fact comes in as an argument, so a test is a table.
- * Layer: uses base/, and manifest/'s types (manifest/manifest.h holds data only).
+ * Layer: uses base/, and of manifest/ its types and du_manifest_find().
  *
  * gate.c    may this host take this release? (DESIGN's table of gates, docs/architecture.md)
  * target.c  the release to go to
  * path.c    the cheapest objects that lead there
+ * say.c     the line for people
+ *
+ * Judged here: what a release requires, withdrawal, hold, pin, quarantine, skip, roll-out with
+ * rings, needs, usable objects. Schedule, budget, source's cool-down and licence are the caller's.
+ *
+ * Scheduled and update: the newest release above the installed one that passes all gates; when
+ *   that is not the newest there is, reason and text say why not. Nothing goes down by itself, also
+ *   not to an older pin.
+ * Named: that release and no other. Newer than what is installed it is an UPDATE, older a ROLLBACK,
+ *   with nothing installed an INSTALL. A pinned component may be ordered to its pin, also an older
+ *   one.
+ * Installed release withdrawn (scheduled and update): REPLACE by the newer of what the gates let
+ *   through and `replace-by`; without either by the newest older release, of those on disk if there
+ *   are any.
+ * Version used twice (the manifest's tree of the installed version is another one): no delta from
+ *   it is used; VERSION_REUSED unless there is a newer release to go to.
  */
 #ifndef DU_PLAN_PLAN_H
 #define DU_PLAN_PLAN_H
@@ -41,20 +57,21 @@ struct du_plan_facts {
     uint64_t named;                      /* with DU_ORDER_NAMED */
     int64_t now;                         /* fixed at the start of the run */
     uint64_t installed;                  /* 0 if none */
-    const unsigned char *installed_tree; /* digest of its index; NULL if none */
+    const unsigned char *installed_tree; /* digest of its index; NULL if none or not known */
     uint64_t held;                       /* installed version is kept: 1, else 0 */
     uint64_t pin;                        /* 0 if none */
-    uint64_t skip;                       /* 0 if none */
+    uint64_t skip;                       /* left by a rollback; 0 if none */
     const uint64_t *quarantine;
     size_t quarantines;
     bool accept_quarantined;
-    const uint64_t *on_disk; /* versions complete in versions/: cost no bytes */
+    const uint64_t *on_disk; /* versions complete in versions/, with the manifest's tree as far as
+                                it lists them: cost no bytes */
     size_t on_disks;
     uint32_t cohort; /* of the release being judged: asked through `cohort_of` when set */
     uint32_t (*cohort_of)(void *user, uint64_t version);
     void *cohort_user;
-    const char *ring; /* NULL if none */
-    const struct du_engine *engine;
+    const char *ring;               /* NULL if none */
+    const struct du_engine *engine; /* "defupd" is known without */
     size_t engines;
     const struct du_installed
         *other; /* components with the version they will have after this run */
@@ -69,8 +86,12 @@ struct du_plan_facts {
 struct du_plan {
     int32_t action;   /* defupd_action */
     int32_t reason;   /* defupd_reason */
-    defupd_code code; /* DEFUPD_OK, or why an order cannot be followed (HELD, QUARANTINED, ...) */
-    const struct du_release *target; /* borrowed from the manifest; NULL when nothing changes */
+    defupd_code code; /* DEFUPD_OK, or a failure. Named: why the order cannot be followed
+                         (NO_RELEASE, WITHDRAWN, HELD, QUARANTINED, NEEDS, NO_OBJECT,
+                         MANIFEST_NEWER for what a newer client must read). Else NO_REPLACEMENT,
+                         VERSION_REUSED, and with nothing installed NEEDS, NO_OBJECT,
+                         MANIFEST_NEWER; gates are no failures. */
+    const struct du_release *target; /* borrowed from the manifest; NULL: nothing changes */
     uint64_t newest;                 /* newest visible release that is not withdrawn, 0 if none */
     bool on_disk;                    /* the target is in versions/ */
     const struct du_object *step[DU_PLAN_STEPS_MAX]; /* in order; step[0]->from is the installed one
@@ -78,8 +99,9 @@ struct du_plan {
     uint64_t step_version[DU_PLAN_STEPS_MAX];        /* version that each step yields */
     size_t steps;
     uint64_t bytes;      /* still to fetch */
-    uint64_t full_bytes; /* of the target's full bundle */
-    char text[256];      /* one line for people; "" when nothing needs saying */
+    uint64_t full_bytes; /* of the target's full bundle, 0 if it has none */
+    char text[256];      /* one line for people; "" when nothing needs saying. Also set beside a
+                            target: why not the newest. With `code`: what failed. */
 };
 
 /* Never fails: what stands in the way is in reason, code and text. */
@@ -94,7 +116,8 @@ uint64_t du_plan_rollback(const struct du_manifest *manifest, const struct du_pl
  * by the caller's digest. */
 uint32_t du_plan_cohort(const unsigned char hmac[DU_SHA256_BYTES]);
 
-/* Compare dotted numbers ("1.10" > "1.9"); -1, 0, 1. Missing parts are 0. */
+/* Compare dotted numbers ("1.10" > "1.9"); -1, 0, 1. Missing parts are 0; what follows the digits
+ * in a part is not looked at. */
 int du_plan_compare_versions(const char *a, const char *b);
 
 #endif

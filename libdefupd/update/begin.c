@@ -82,10 +82,13 @@ void du_run_end(struct du_run *run)
         atomic_store(&run->ctx->cancel, false); /* it was meant for this call */
 }
 
+/* A run that looked at some components only cannot say that an object is of no use to the others. */
 static bool is_named(void *user, const unsigned char sha256[DU_SHA256_BYTES])
 {
     const struct du_run *run = user;
 
+    if (!run->knows_all)
+        return true;
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_manifest *manifest = run->part[i].manifest;
 

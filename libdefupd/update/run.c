@@ -145,6 +145,9 @@ static defupd_code load_parts(struct du_run *run, defupd_error *err)
         DU_TRY(du_part_facts(run, part, err));
         DU_TRY(load_part(run, part, err));
     }
+    run->knows_all = run->request->components == NULL && run->ctx->options->components == NULL;
+    for (size_t i = 0; i < run->parts; i++)
+        run->knows_all = run->knows_all && run->part[i].manifest != NULL;
     return DEFUPD_OK;
 }
 

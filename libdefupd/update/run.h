@@ -47,6 +47,7 @@ struct du_run {
     bool read_only;         /* saves are left out: no lock is held */
     struct du_part *part;
     size_t parts;
+    bool knows_all; /* every component's manifest is loaded */
     defupd_report *report;
     struct du_plan_facts facts; /* what is the same for every component */
     struct du_engine *engine;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * killat N COMMAND...: run a command and kill it with SIGKILL at its Nth system call, before the call
- * is carried out, with all threads and children. With N 0 it runs to its end; then the number of
- * system calls is the last line on standard error, "killat: 1234".
+ * killat N COMMAND...: run a command and kill it with SIGKILL at its Nth system call, before the
+ * call is carried out, with all threads and children. With N 0 it runs to its end; then the number
+ * of system calls is the last line on standard error, "killat: 1234".
  *
  * Exit status: the command's, or 137 when it was killed.
  */
@@ -30,7 +30,8 @@ static int start(char *const *argv)
     return pid;
 }
 
-/* A thread is inside a call or not; entries are counted, exits are not. Small numbers of threads. */
+/* A thread is inside a call or not; entries are counted, exits are not. Small numbers of threads.
+ */
 static struct thread {
     pid_t id;
     int inside;
