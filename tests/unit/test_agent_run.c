@@ -415,11 +415,53 @@ static void a_policy_file_is_refused_clearly(void)
 
 static void an_interrupt_cancels_the_call_at_work(void)
 {
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
     start(0);
-    fake.raise_term = true;
     fake.message = "cancelled";
-    T_CHECK(RUN("--state-dir", ".", "update") == 75);
-    T_HAS(ERR(), "-2601 CANCELLED");
+    fake.raise_times = 1;
+    for (size_t i = 0; i < 3; i++) {
+        fake.raise_signal = signals[i];
+        T_CHECK(RUN("--state-dir", ".", "update") == 75);
+        T_HAS(ERR(), "-2601 CANCELLED");
+    }
+}
+
+static void a_second_interrupt_ends_the_program_at_once(void)
+{
+    start(0);
+    fake.raise_times = 2;
+    fake.raise_signal = SIGTERM;
+    T_CHECK(RUN("--state-dir", ".", "update") == 128 + SIGTERM);
+}
+
+static void a_signal_that_was_ignored_from_the_start_stays_ignored(void)
+{
+    start(0);
+    fake.raise_times = 3;
+    fake.raise_signal = SIGHUP;
+    (void)signal(SIGHUP, SIG_IGN); /* as nohup does */
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+    (void)signal(SIGHUP, SIG_DFL);
+}
+
+static void a_reader_that_went_away_does_not_end_an_update(void)
+{
+    start(0);
+    fake.raise_times = 1;
+    fake.raise_signal = SIGPIPE;
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+}
+
+static void secrets_reach_the_library_and_leave_the_process_list(void)
+{
+    start(0);
+    T_CHECK(RUN("--state-dir", ".", "--proxy=http://joe:secret@px:1/", "--source",
+                "http://bob:word@h/r", "update", "tetra@7") == 0);
+    T_HAS(CALLS(), "proxy=http://joe:secret@px:1/ ");
+    T_HAS(CALLS(), "source http://bob:word@h/r\n");
+    T_SAME(read_text(0, "argv"), "defupd\n--state-dir\n.\n--proxy=http://**********@px:1/\n"
+                                 "--source\nhttp://********@h/r\nupdate\ntetra@7\n");
 }
 
 static void status_tells_what_is_wrong_and_what_helps(void)
@@ -586,6 +628,10 @@ int main(void)
     T_RUN(a_report_that_cannot_be_written_shows_in_the_exit_code);
     T_RUN(a_policy_file_is_refused_clearly);
     T_RUN(an_interrupt_cancels_the_call_at_work);
+    T_RUN(a_second_interrupt_ends_the_program_at_once);
+    T_RUN(a_signal_that_was_ignored_from_the_start_stays_ignored);
+    T_RUN(a_reader_that_went_away_does_not_end_an_update);
+    T_RUN(secrets_reach_the_library_and_leave_the_process_list);
     T_RUN(status_tells_what_is_wrong_and_what_helps);
     T_RUN(verify_names_each_damaged_file);
     T_RUN(list_tells_the_flags_of_each_release);
