@@ -103,12 +103,12 @@ defupd_code defupd_client_open(defupd_client **client, const defupd_client_optio
 {
     const size_t root = (size_t)options->trusted_root_bytes;
 
-    note_call("open state=%s root=%.*s proxy=%s ca=%s ring=%s wait=%u uid=%u", options->state_dir,
-              (int)root, root > 0 ? (const char *)options->trusted_root : "",
+    note_call("open state=%s root=%.*s proxy=%s ca=%s ring=%s wait=%u uid=%u groups=%d",
+              options->state_dir, (int)root, root > 0 ? (const char *)options->trusted_root : "",
               options->proxy != NULL ? options->proxy : "",
               options->ca_file != NULL ? options->ca_file : "",
               options->ring != NULL ? options->ring : "", options->lock_wait_ms,
-              (unsigned)geteuid());
+              (unsigned)geteuid(), getgroups(0, NULL));
     for (size_t i = 0; options->sources != NULL && options->sources[i] != NULL; i++)
         note_call("source %s", options->sources[i]);
     for (size_t i = 0; options->engines != NULL && options->engines[i] != NULL; i++)
