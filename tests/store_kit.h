@@ -152,13 +152,19 @@ static inline defupd_code kit_activate(struct du_store *store, const char *compo
     return du_store_activate(store, &next, KIT_NOW, switched, err);
 }
 
-/* Stage, activate; a failure is the test's. */
+/* Stage what is not on disk, activate; a failure is the test's. */
 static inline void kit_install(struct du_store *store, const char *component, uint64_t version)
 {
+    DU_AUTO_FREE uint64_t *there = NULL;
     defupd_error err = { 0 };
-    bool switched;
+    bool switched, on_disk = false;
+    size_t count;
 
-    T_OK(kit_stage(store, component, version, &err), &err);
+    T_OK(du_store_versions(store, component, &there, &count, &err), &err);
+    for (size_t i = 0; i < count; i++)
+        on_disk = on_disk || there[i] == version;
+    if (!on_disk)
+        T_OK(kit_stage(store, component, version, &err), &err);
     T_OK(kit_activate(store, component, version, false, &switched, &err), &err);
     T_CHECK(switched);
 }
@@ -244,6 +250,72 @@ static inline bool kit_consistent(const char *state)
         printf("# %s is not consistent: %s\n", state, err.message);
     du_store_close(&store);
     return good;
+}
+
+/* Number of names in a folder; 999 when it cannot be read. */
+static inline size_t kit_names(const char *path)
+{
+    DU_AUTO_FD dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DU_AUTO_NAMES names = { 0 };
+    defupd_error err;
+
+    if (dir < 0 || du_dir_names(&du_sys_posix, dir, &names, &err) != DEFUPD_OK)
+        return 999;
+    return names.count;
+}
+
+/* Does a name that ends in ".tmp" stand anywhere below? */
+static inline bool kit_has_tmp(int at, const char *name)
+{
+    DU_AUTO_FD dir = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const size_t len = strlen(name);
+    DU_AUTO_NAMES names = { 0 };
+    defupd_error err;
+    bool found = len > 4 && strcmp(name + len - 4, ".tmp") == 0;
+
+    if (found)
+        printf("# left over: %s\n", name);
+    if (dir >= 0 && du_dir_names(&du_sys_posix, dir, &names, &err) != DEFUPD_OK)
+        abort();
+    for (size_t i = 0; i < names.count; i++)
+        found = kit_has_tmp(dir, names.item[i]) || found;
+    return found;
+}
+
+/* `to` becomes a copy of `from` (files, folders and links below `at`), whatever it was. */
+static inline void kit_copy(int at, const char *from, const char *to)
+{
+    char data[8192];
+    struct stat st;
+    defupd_error err;
+
+    T_OK(du_tree_remove(&du_sys_posix, at, to, NULL, &err), &err);
+    T_CHECK(fstatat(at, from, &st, AT_SYMLINK_NOFOLLOW) == 0);
+    if (S_ISLNK(st.st_mode)) {
+        const ssize_t len = readlinkat(at, from, data, sizeof data - 1);
+        data[len < 0 ? 0 : len] = '\0';
+        T_CHECK(symlinkat(data, at, to) == 0);
+    } else if (S_ISDIR(st.st_mode)) {
+        DU_AUTO_FD dir = openat(at, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DU_AUTO_NAMES names = { 0 };
+
+        T_CHECK(mkdirat(at, to, st.st_mode & 07777) == 0);
+        T_OK(du_dir_names(&du_sys_posix, dir, &names, &err), &err);
+        for (size_t i = 0; i < names.count; i++) {
+            char source[1024], target[1024];
+            (void)snprintf(source, sizeof source, "%s/%s", from, names.item[i]);
+            (void)snprintf(target, sizeof target, "%s/%s", to, names.item[i]);
+            kit_copy(at, source, target);
+        }
+    } else {
+        DU_AUTO_FD in = openat(at, from, O_RDONLY | O_CLOEXEC);
+        DU_AUTO_FD out = openat(at, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        ssize_t got;
+
+        T_CHECK(in >= 0 && out >= 0 && fchmod(out, st.st_mode & 07777) == 0);
+        while ((got = read(in, data, sizeof data)) > 0)
+            T_CHECK(write(out, data, (size_t)got) == got);
+    }
 }
 
 /* Open descriptors of this process. */

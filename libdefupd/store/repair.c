@@ -97,7 +97,8 @@ defupd_code du_store_repair_file(struct du_store *store, const char *component, 
     return DEFUPD_OK;
 }
 
-/* Remove the directories above `path` that are empty now, the innermost first. */
+/* Remove the directories above `path` that are empty now, the innermost first. Ones that are gone
+ * already are no end: an earlier run may have died between two. */
 static defupd_code prune(const struct du_sys *sys, int root, const char *path, defupd_error *err)
 {
     char above[DU_PATH_MAX * 4];
@@ -111,40 +112,48 @@ static defupd_code prune(const struct du_sys *sys, int root, const char *path, d
         const char *name;
 
         *slash = '\0';
-        DU_TRY(open_parent(sys, root, above, false, &dir, &name, err));
-        if (sys->unlinkat(dir, name, AT_REMOVEDIR) != 0)
-            return errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT
+        if (open_parent(sys, root, above, false, &dir, &name, err) != DEFUPD_OK) {
+            if (du_is_missing(err))
+                continue;
+            return err->code;
+        }
+        if (sys->unlinkat(dir, name, AT_REMOVEDIR) == 0) {
+            DU_TRY(du_dir_sync(sys, dir, name, err));
+        } else if (errno != ENOENT) {
+            return errno == ENOTEMPTY || errno == EEXIST
                        ? DEFUPD_OK
                        : DU_FAIL_IO(err, "remove directory '%s'", above);
-        DU_TRY(du_dir_sync(sys, dir, name, err));
+        }
     }
     return DEFUPD_OK;
+}
+
+static defupd_code remove_one(const struct du_sys *sys, int root, const char *path,
+                              defupd_error *err)
+{
+    DU_AUTO_FD dir = -1;
+    const char *name;
+
+    if (open_parent(sys, root, path, false, &dir, &name, err) != DEFUPD_OK)
+        return du_is_missing(err) ? DEFUPD_OK : err->code;
+    DU_TRY(du_tree_remove(sys, dir, name, NULL, err));
+    return du_dir_sync(sys, dir, name, err);
 }
 
 defupd_code du_store_repair_remove(struct du_store *store, const char *component, uint64_t version,
                                    const char *path, defupd_error *err)
 {
-    const struct du_sys *sys = store->sys;
-    DU_AUTO_FD root = -1, dir = -1;
-    const char *name;
-    defupd_code rc;
+    DU_AUTO_FD root = -1;
 
     DU_NEED_LOCK(store, err);
     if (!stays_below(path))
         return DU_FAIL(err, DEFUPD_E_BUG, "'%s' is not below a version", path);
     DU_TRY(du_store_version_dir(store, component, version, &root, err));
-    rc = open_parent(sys, root, path, false, &dir, &name, err);
-    if (rc != DEFUPD_OK && du_is_missing(err))
-        return DEFUPD_OK;
-    if (rc == DEFUPD_OK)
-        rc = du_tree_remove(sys, dir, name, NULL, err);
-    if (rc == DEFUPD_OK)
-        rc = du_dir_sync(sys, dir, name, err);
-    if (rc == DEFUPD_OK)
-        rc = prune(sys, root, path, err);
-    return rc == DEFUPD_OK ? rc
-                           : du_err_prefix(err, "removing '%s' from %s %llu", path, component,
-                                           (unsigned long long)version);
+    if (remove_one(store->sys, root, path, err) != DEFUPD_OK ||
+        prune(store->sys, root, path, err) != DEFUPD_OK)
+        return du_err_prefix(err, "removing '%s' from %s %llu", path, component,
+                             (unsigned long long)version);
+    return DEFUPD_OK;
 }
 
 defupd_code du_store_repair_record(struct du_store *store, const char *component, uint64_t version,

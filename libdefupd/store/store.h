@@ -164,6 +164,11 @@ void du_record_free(struct du_record *record);
 DEFUPD_MUST_CHECK defupd_code du_store_record(const struct du_store *store, const char *component,
                                               uint64_t version, struct du_record *out,
                                               defupd_error *err);
+/* The digest that a record's first line states, without reading on. Errors as
+ * du_store_record(). */
+DEFUPD_MUST_CHECK defupd_code du_record_tree(const struct du_store *store, const char *component,
+                                             uint64_t version, unsigned char tree[DU_SHA256_BYTES],
+                                             defupd_error *err);
 /* Is the file still what the record says, without reading it (inode, size, mtime, mode)? */
 bool du_record_holds(const struct du_sys *sys, const struct du_record *record,
                      const struct du_file *file, int root);

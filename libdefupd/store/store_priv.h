@@ -65,11 +65,6 @@ DEFUPD_MUST_CHECK defupd_code du_store_numbers(const struct du_store *store, int
 
 /* --- version.c --- */
 
-/* The digest that a record's first line states, without reading on. Errors as
- * du_store_record(). */
-DEFUPD_MUST_CHECK defupd_code du_record_tree(const struct du_store *store, const char *component,
-                                             uint64_t version, unsigned char tree[DU_SHA256_BYTES],
-                                             defupd_error *err);
 /* Write a record of the tree that stands in `root` to a new file dir/name and sync the file.
  * DEFUPD_E_DAMAGED when a file is not there or has another size or mode than the index says. */
 DEFUPD_MUST_CHECK defupd_code du_record_write(const struct du_store *store, int dir,

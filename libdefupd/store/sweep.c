@@ -327,8 +327,14 @@ static defupd_code sweep_trials(const struct du_store *store, unsigned *failures
     return DEFUPD_OK;
 }
 
-/* "NAME.tmp" of writers that died. Those in the state directory may be at work without the lock
- * (reports, requests to cancel), so there only old ones go. */
+/* Who writes it has the lock, so it is of a writer that died. */
+static bool is_own_tmp(const char *name)
+{
+    return strcmp(name, "host-id.tmp") == 0 || strcmp(name, "current.tmp") == 0;
+}
+
+/* "NAME.tmp" of writers that died. Others than ours in the state directory may be at work without
+ * the lock (reports, requests to cancel), so there only old ones go. */
 static defupd_code sweep_tmp(const struct du_store *store, const char *folder, int64_t before,
                              unsigned *failures, defupd_error *err)
 {
@@ -343,7 +349,7 @@ static defupd_code sweep_tmp(const struct du_store *store, const char *folder, i
 
         if (len < 5 || strcmp(names.item[i] + len - 4, ".tmp") != 0 ||
             fstatat(dir, names.item[i], &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(st.st_mode) ||
-            (int64_t)st.st_mtim.tv_sec > before)
+            ((int64_t)st.st_mtim.tv_sec > before && !is_own_tmp(names.item[i])))
             continue;
         if (store->sys->unlinkat(dir, names.item[i], 0) != 0 && errno != ENOENT)
             (*failures)++;

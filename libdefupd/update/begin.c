@@ -82,7 +82,8 @@ void du_run_end(struct du_run *run)
         atomic_store(&run->ctx->cancel, false); /* it was meant for this call */
 }
 
-/* A run that looked at some components only cannot say that an object is of no use to the others. */
+/* A run that looked at some components only cannot say that an object is of no use to the others.
+ */
 static bool is_named(void *user, const unsigned char sha256[DU_SHA256_BYTES])
 {
     const struct du_run *run = user;
@@ -121,7 +122,7 @@ void du_run_sweep(struct du_run *run)
 
 void du_run_event(const struct du_run *run, defupd_event_id id, const struct du_report_row *row)
 {
-    defupd_event event = { .id = id, .source = run->report->source };
+    defupd_event event = { .id = (int32_t)id, .source = run->report->source };
 
     if (row != NULL) {
         event.component = row->component;

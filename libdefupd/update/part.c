@@ -137,11 +137,31 @@ static void tell_row(struct du_part *part)
         row->item.via = plan->step[0]->from == 0 ? "full" : "delta";
 }
 
+/* A version on disk only counts as the release of that number when it is the same tree. */
+static void drop_other_trees(const struct du_run *run, struct du_part *part)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < part->on_disks; i++) {
+        const uint64_t version = part->on_disk[i];
+        const struct du_release *release = du_manifest_find(part->manifest, version);
+        unsigned char tree[DU_SHA256_BYTES];
+        defupd_error ignored = { 0 };
+
+        if (release != NULL && release->requires == NULL &&
+            du_record_tree(&run->ctx->store, part->name, version, tree, &ignored) == DEFUPD_OK &&
+            memcmp(tree, release->tree, DU_SHA256_BYTES) == 0)
+            part->on_disk[kept++] = version;
+    }
+    part->on_disks = kept;
+}
+
 void du_part_plan(struct du_run *run, struct du_part *part)
 {
     struct cohort cohort = { run, part };
     struct du_plan_facts facts = run->facts;
 
+    drop_other_trees(run, part);
     facts.order = part->named != 0                                        ? DU_ORDER_NAMED
                   : (run->request->flags & DEFUPD_REQUEST_SCHEDULED) != 0 ? DU_ORDER_SCHEDULED
                                                                           : DU_ORDER_UPDATE;

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole of an installation, an update and a rollback while one operation of the machine fails,
+ * or all from one on. Afterwards the store holds exactly the old or the new set, and the next
+ * healthy run completes. ./check takes a spread of the operations, ./check full every one. */
+#include <defupd/publish.h>
+#include <dirent.h>
+#include <limits.h>
+
+#include "base/scope.h"
+#include "client/client.h"
+#include "fault.h"
+#include "t.h"
+
+static char here[200];
+
+static const char *path(const char *name)
+{
+    static char buffers[4][300];
+    static unsigned next;
+    char *out = buffers[next++ % 4];
+
+    (void)snprintf(out, sizeof buffers[0], "%s/%s", here, name);
+    return out;
+}
+
+static unsigned open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    while (dir != NULL && readdir(dir) != NULL)
+        count++;
+    if (dir != NULL)
+        (void)closedir(dir);
+    return count;
+}
+
+static void add_releases(uint64_t version)
+{
+    defupd_repo_options options = DEFUPD_REPO_OPTIONS_INIT;
+    defupd_error err = { 0 };
+    defupd_repo *repo = NULL;
+
+    options.repo_dir = path("repo");
+    options.compression_level = 1;
+    T_OK(defupd_repo_open(&repo, &options, &err), &err);
+    if (version == 1)
+        T_OK(defupd_repo_init(repo, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
+        char tree[32];
+
+        release.component = i == 0 ? "alpha" : "beta";
+        release.version = version;
+        (void)snprintf(tree, sizeof tree, "%s%d", release.component, (int)version);
+        release.tree_dir = tree;
+        T_OK(defupd_repo_add_release(repo, &release, &err), &err);
+    }
+    defupd_repo_close(repo);
+}
+
+static void make_trees(void)
+{
+    T_CHECK(getcwd(here, sizeof here) != NULL);
+    T_CHECK(
+        t_shell(
+            "mkdir -p alpha1/sub beta1 && echo one > alpha1/sub/a && echo same > alpha1/same && "
+            "seq 70000 > alpha1/large && echo one > beta1/b && chmod 755 beta1/b && "
+            "cp -a alpha1 alpha2 && cp -a beta1 beta2 && echo two > alpha2/sub/a && "
+            "rm alpha2/large && echo new > alpha2/sub/n && echo two > beta2/b") == 0);
+}
+
+enum work { INSTALL, UPDATE, ROLLBACK };
+
+static defupd_code act(enum work work, const struct du_sys *sys, defupd_error *err)
+{
+    static const char *const back[] = { "alpha@1", "beta@1", NULL };
+    defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    char url[300];
+    const char *const sources[] = { url, NULL };
+    static char root[65536];
+    FILE *file = fopen(path("repo/metadata/1.root.json"), "r");
+    defupd_client *client = NULL;
+    defupd_code rc;
+
+    (void)snprintf(url, sizeof url, "file://%s", path("repo"));
+    options.state_dir = path("state");
+    options.sources = sources;
+    options.trusted_root = root;
+    options.trusted_root_bytes = file != NULL ? fread(root, 1, sizeof root, file) : 0;
+    if (file != NULL)
+        (void)fclose(file);
+    if (work == ROLLBACK)
+        request.components = back;
+    rc = du_client_open_sys(&client, &options, sys, err);
+    if (rc != DEFUPD_OK)
+        return rc;
+    rc = work == ROLLBACK ? defupd_client_rollback(client, &request, NULL, err)
+                          : defupd_client_update(client, &request, NULL, err);
+    defupd_client_close(client);
+    return rc;
+}
+
+/* 0 nothing, 1 or 2 that release of both, -1 anything else. Looks at content, not at names. */
+static int set_in_state(void)
+{
+    if (access(path("state/current"), F_OK) != 0)
+        return 0;
+    for (int i = 1; i <= 2; i++) {
+        if (t_shell("diff -r alpha%d state/current/alpha >/dev/null 2>&1 && "
+                    "diff -r beta%d state/current/beta >/dev/null 2>&1",
+                    i, i) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static void under_faults(enum work work, enum fault_mode mode, int error, int before, int after)
+{
+    const bool all = getenv("DEFUPD_LONG") != NULL;
+    const int stride = all ? 1 : 11;
+    int rounds = 0, failures = 0;
+
+    for (struct fault f = fault_start(mode, error); fault_round(&f); rounds++) {
+        defupd_error err = { 0 };
+        unsigned descriptors;
+        defupd_code rc;
+        int set;
+
+        T_CHECK(t_shell("rm -rf state && { [ ! -e prepared ] || cp -a prepared state; }") == 0);
+        descriptors = open_descriptors();
+        rc = act(work, &fault_sys, &err);
+        fault_stop(&f);
+        T_CHECK(open_descriptors() == descriptors);
+        set = set_in_state();
+        if (rc == DEFUPD_OK) {
+            T_CHECK(set == after);
+        } else {
+            failures++;
+            T_CHECK(f.hit);
+            T_CHECK(set == before || set == after);
+            T_CHECK(err.message[0] != '\0' && strchr(err.message, '\n') == NULL);
+        }
+        err = (defupd_error){ 0 };
+        T_OK(act(work, &du_sys_posix, &err), &err);
+        T_CHECK(set_in_state() == after);
+        T_CHECK(t_shell("test -z \"$(ls -A state/staging)\"") == 0);
+        if (t_failed > 0) {
+            printf("# operation %d of this round (%s)\n", f.fail_at,
+                   mode == FAULT_ONCE ? "once" : "from then on");
+            return;
+        }
+        f.fail_at += stride - 1;
+    }
+    printf("# %d rounds, %d failed calls\n", rounds, failures);
+    T_CHECK(rounds > 10 && failures > rounds / 3);
+}
+
+static void an_installation_survives_every_failing_operation(void)
+{
+    make_trees();
+    add_releases(1);
+    under_faults(INSTALL, FAULT_ONCE, EIO, 0, 1);
+    under_faults(INSTALL, FAULT_FROM_THEN_ON, ENOSPC, 0, 1);
+}
+
+static void an_update_survives_every_failing_operation(void)
+{
+    defupd_error err = { 0 };
+
+    make_trees();
+    add_releases(1);
+    T_OK(act(INSTALL, &du_sys_posix, &err), &err);
+    T_CHECK(rename("state", "prepared") == 0);
+    add_releases(2);
+    under_faults(UPDATE, FAULT_ONCE, ENOSPC, 1, 2);
+    under_faults(UPDATE, FAULT_FROM_THEN_ON, EIO, 1, 2);
+}
+
+static void a_rollback_survives_every_failing_operation(void)
+{
+    defupd_error err = { 0 };
+
+    make_trees();
+    add_releases(1);
+    T_OK(act(INSTALL, &du_sys_posix, &err), &err);
+    add_releases(2);
+    T_OK(act(UPDATE, &du_sys_posix, &err), &err);
+    T_CHECK(rename("state", "prepared") == 0);
+    under_faults(ROLLBACK, FAULT_ONCE, EIO, 2, 1);
+    under_faults(ROLLBACK, FAULT_FROM_THEN_ON, ENOSPC, 2, 1);
+}
+
+int main(void)
+{
+    T_RUN(an_installation_survives_every_failing_operation);
+    T_RUN(an_update_survives_every_failing_operation);
+    T_RUN(a_rollback_survives_every_failing_operation);
+    return T_DONE();
+}
