@@ -235,6 +235,8 @@ static void verify_text(FILE *out, const struct ag_result *result)
     if (result->damage_count > 0)
         ag_line(out, "%" PRIu64 " files read: %" PRIu64 " damaged, %" PRIu64 " repaired.",
                 result->files, result->damage_count, result->repaired_count);
+    else if (result->code == DEFUPD_OK && result->files == 0)
+        ag_line(out, "No file is installed.");
     else if (result->code == DEFUPD_OK)
         ag_line(out, "%" PRIu64 " files read: all as signed.", result->files);
 }

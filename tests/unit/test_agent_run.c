@@ -370,6 +370,19 @@ static void each_kind_of_attempt_writes_reports_and_nothing_else_does(void)
     }
 }
 
+static void a_verification_does_not_clear_a_failed_update(void)
+{
+    start(0);
+    T_CHECK(RUN("--state-dir", ".", "verify") == 0);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>4294965193</lasterror>\n    <lastcontact>");
+    fake.status.store.last_error = DEFUPD_OK;
+    T_CHECK(RUN("--state-dir", ".", "verify") == 0);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>0</lasterror>\n    <lastcontact>");
+    fake.call_code = DEFUPD_E_DAMAGED;
+    T_CHECK(RUN("--state-dir", ".", "verify") == 65);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>4294964790</lasterror>\n    <lastcontact>");
+}
+
 static void who_was_refused_because_another_is_at_work_writes_no_report(void)
 {
     start(0);
@@ -564,12 +577,14 @@ static void help_comes_from_the_table(void)
 
     start(0);
     T_CHECK(RUN("help") == 0);
+    T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
     for (size_t i = 0; i < AG_CMD_COUNT; i++) {
         (void)snprintf(line, sizeof line, "\n  %s ", ag_commands[i].name);
         T_CHECK(RUN("help") == 0);
         T_HAS(OUT(), line);
         T_CHECK(RUN(ag_commands[i].name, "--help") == 0);
-        T_HAS(OUT(), ag_commands[i].brief[0] != '\0' ? ag_commands[i].name : "?");
+        T_HAS(OUT(), ag_commands[i].brief + 1);
+        T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
     }
     T_SAME(CALLS(), "(no file)");
 }
@@ -623,6 +638,7 @@ int main(void)
     T_RUN(json_is_events_by_line_and_then_the_result);
     T_RUN(local_xml_and_posture_follow_each_attempt);
     T_RUN(each_kind_of_attempt_writes_reports_and_nothing_else_does);
+    T_RUN(a_verification_does_not_clear_a_failed_update);
     T_RUN(who_was_refused_because_another_is_at_work_writes_no_report);
     T_RUN(a_store_that_does_not_exist_gets_no_report);
     T_RUN(a_report_that_cannot_be_written_shows_in_the_exit_code);
