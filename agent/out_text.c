@@ -210,7 +210,9 @@ static void update_text(FILE *out, const struct ag_result *result)
     fetched = defupd_report_fetched(result->report);
     for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++)
         done_line(out, result, item);
-    if (generation != 0)
+    if (generation != 0 && fetched == 0)
+        ag_line(out, "Generation %" PRIu64 " is active.", generation);
+    else if (generation != 0)
         ag_line(out, "Generation %" PRIu64 " is active; %s fetched.", generation,
                 ag_bytes(amount, fetched));
     else if (news && ag_given(result->args, AG_OPT_DRY_RUN))
