@@ -86,9 +86,8 @@ static void on_event(void *user, const defupd_event *event)
             ag_json_event(stdout, event, (int64_t)time(NULL));
         return;
     }
-    if (event->id == DEFUPD_EVENT_PROGRESS)
-        ag_progress_event(&run->progress, event, monotonic_ms());
-    else if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
+    ag_progress_event(&run->progress, event, monotonic_ms());
+    if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
         keep_source(run, event);
 }
 
