@@ -26,15 +26,18 @@ enum du_got {
 struct du_refresh_io {
     void *user;
     /* From the source: `path` is below its base URL ("metadata/2.root.json",
-     * "targets/tetra/HASH.manifest.xml"). At most `max` bytes. etag NULL: unconditional.
+     * "targets/tetra/HASH.manifest.xml"); in the name of a role or target, what a URL does not take
+     * as it is is percent-encoded already (never needed in our own repositories). At most `max`
+     * bytes. etag NULL: unconditional.
      * Errors: -21xx (DEFUPD_E_TOOLARGE past max), the tick's. NULL when there is no network: then
      * nothing is fetched. */
     defupd_code (*fetch)(void *user, const char *path, size_t max, const char *etag,
                          struct du_buf *out, enum du_got *got, char etag_out[128],
                          defupd_error *err);
     /* The local folder of verified metadata: "timestamp.json", "roots/3.root.json", "seen",
-     * "tetra.manifest.xml". load gives DEFUPD_E_IO with ENOENT when there is none; save is atomic
-     * and durable (DEFUPD_E_IO, DEFUPD_E_NO_SPACE); remove of nothing is no error. */
+     * "timestamp.etag", "tetra.manifest.xml". load gives DEFUPD_E_IO with ENOENT when there is
+     * none; save is atomic and durable (DEFUPD_E_IO, DEFUPD_E_NO_SPACE); remove of nothing is no
+     * error. */
     defupd_code (*load)(void *user, const char *name, struct du_buf *out, defupd_error *err);
     defupd_code (*save)(void *user, const char *name, struct du_bytes bytes, defupd_error *err);
     defupd_code (*remove)(void *user, const char *name, defupd_error *err);
@@ -50,6 +53,8 @@ struct du_refresh_options {
     struct du_bytes pin; /* contents of the root to pin, or to compare with what is pinned;
                             empty when none was given */
     uint64_t grace_s;    /* offline-grace: forgive expiry of timestamp and snapshot this long */
+    const char *source;  /* names the source, so that an ETag goes back to where it came from;
+                            NULL: there is only one */
 };
 
 /*

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who signed: thresholds of distinct keys. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scope.h"
+#include "trust/trust_priv.h"
+
+#define SIGNATURE_BYTES_MAX 1024U /* RSA with 8192 bits */
+#define CANONICAL_MAX (2 * DU_TARGETS_MAX)
+
+/* The keys that have signed so far. */
+struct tally {
+    struct du_key **key;
+    size_t count;
+};
+
+static void tally_free(struct tally *tally)
+{
+    for (size_t i = 0; i < tally->count; i++)
+        du_key_free(tally->key[i]);
+    free(tally->key);
+}
+
+/* The first signature that is listed for the key id. "The keyid MUST be unique" (4.2): looking at
+ * one only, a second one is neither counted nor costs time. */
+static const char *signature_of(const struct du_json *signatures, const char *keyid)
+{
+    for (size_t i = 0; i < du_json_count(signatures); i++) {
+        const struct du_json *entry = du_json_at(signatures, i);
+        const char *id = du_json_string(entry, "keyid");
+        if (id != NULL && strcmp(id, keyid) == 0)
+            return du_json_string(entry, "sig");
+    }
+    return NULL;
+}
+
+/* NULL in *key when the key is of an unknown kind or cannot be used: "clients ... ignore", so that
+ * a repository may bring in a new kind beside the old ones. */
+static defupd_code key_of(const struct du_json *keys, const char *keyid, struct du_key **key,
+                          defupd_error *err)
+{
+    const struct du_json *entry = du_json_object(keys, keyid);
+    const char *keytype = du_json_string(entry, "keytype");
+    const char *scheme = du_json_string(entry, "scheme");
+    const char *value = du_json_string(du_json_object(entry, "keyval"), "public");
+    defupd_error ignored = { 0 };
+    bool known;
+    defupd_code rc;
+
+    *key = NULL;
+    if (keytype == NULL || scheme == NULL || value == NULL)
+        return DEFUPD_OK;
+    rc = du_key_parse(key, &known, keytype, scheme, value, &ignored);
+    if (rc == DEFUPD_E_NOMEM)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "%s", ignored.message);
+    return DEFUPD_OK;
+}
+
+static bool signature_holds(const struct du_key *key, struct du_bytes message, const char *hex)
+{
+    unsigned char signature[SIGNATURE_BYTES_MAX];
+    const size_t digits = strlen(hex);
+
+    return digits % 2 == 0 && digits / 2 <= sizeof signature &&
+           du_unhex(signature, digits / 2, hex) &&
+           du_key_verify(key, message, (struct du_bytes){ signature, digits / 2 });
+}
+
+/* We do not require that a key id is the digest of its key: the specification names one way to
+ * make ids, repositories in the wild use others (4.2 calls it "a hexdigest ... of the canonical
+ * form", TAP 12 asks clients not to depend on it). What counts is that THRESHOLD is "an integer
+ * number of keys ... whose signatures are required": so one public key under two ids is one key. */
+static bool counted(const struct tally *tally, const struct du_key *key)
+{
+    for (size_t i = 0; i < tally->count; i++) {
+        if (du_key_same(tally->key[i], key))
+            return true;
+    }
+    return false;
+}
+
+static defupd_code count_keys(const struct du_doc *doc, const struct du_json *keys,
+                              const struct du_json *keyids, struct du_bytes message,
+                              uint64_t threshold, struct tally *tally, defupd_error *err)
+{
+    const struct du_json *signatures = du_json_array(doc->json, "signatures");
+
+    for (size_t i = 0; i < du_json_count(keyids) && tally->count < threshold; i++) {
+        const char *keyid = du_json_text(du_json_at(keyids, i));
+        const char *hex = keyid != NULL ? signature_of(signatures, keyid) : NULL;
+        struct du_key *key = NULL;
+
+        if (hex == NULL)
+            continue;
+        DU_TRY(key_of(keys, keyid, &key, err));
+        if (key == NULL)
+            continue;
+        if (counted(tally, key) || !signature_holds(key, message, hex))
+            du_key_free(key);
+        else
+            tally->key[tally->count++] = key;
+    }
+    return DEFUPD_OK;
+}
+
+defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
+                          const struct du_json *role, const char *by, const char *what,
+                          defupd_error *err)
+{
+    const struct du_json *keyids = du_json_array(role, "keyids");
+    DU_AUTO(tally_free) struct tally tally = { NULL, 0 };
+    DU_AUTO_BUF message = DU_BUF(CANONICAL_MAX);
+    int64_t threshold = 0;
+
+    /* A threshold of 0 would make everything signed; readers of the roles refuse it, and so does
+     * this. */
+    if (!du_json_int(role, "threshold", &threshold) || threshold < 1 || keyids == NULL)
+        return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s: no threshold of at least 1 in %s", what,
+                       by);
+    tally.key = calloc(du_json_count(keyids) + 1, sizeof(struct du_key *));
+    if (tally.key == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "%s: no memory", what);
+    if (du_json_canonical(doc->content, &message, err) != DEFUPD_OK)
+        return du_err_prefix(err, "%s", what);
+    DU_TRY(count_keys(doc, keys, keyids, du_buf_bytes(&message), (uint64_t)threshold, &tally, err));
+    if (tally.count < (uint64_t)threshold)
+        return DU_FAIL(err, DEFUPD_E_SIGNATURE,
+                       "%s: %zu valid signatures of keys that %s trusts, expected at least %lld",
+                       what, tally.count, by, (long long)threshold);
+    return DEFUPD_OK;
+}
+
+defupd_code du_doc_verify_top(const struct du_doc *doc, const struct du_doc *root, const char *role,
+                              const char *what, defupd_error *err)
+{
+    char by[64];
+
+    (void)snprintf(by, sizeof by, "root version %llu", (unsigned long long)root->version);
+    return du_doc_verify(doc, du_json_object(root->content, "keys"),
+                         du_json_object(du_json_object(root->content, "roles"), role), by, what,
+                         err);
+}
