@@ -311,6 +311,8 @@ int ag_main(int argc, char **argv)
     if (copied) {
         ag_args_blank(argc, argv);
         exit_code = run_all(&run, copy);
+    } else {
+        (void)fputs("defupd: out of memory\n", stderr);
     }
     ag_result_free(&run.result);
     defupd_client_close(run.client);
