@@ -388,8 +388,8 @@ static defupd_code cycle_roots(struct du_trust *trust, const struct du_refresh_i
     return DEFUPD_OK;
 }
 
-/* 5.3.10 to 5.3.12. After a rotation the files go first and `seen` last: it is what a crash between
- * leaves to find the rotation by. */
+/* 5.3.10 to 5.3.12. After a rotation the files go at once; `seen` is written anew with the next
+ * role that becomes trusted. Until then it is what a crash leaves to find the rotation by. */
 static defupd_code cycle_settle(struct du_trust *trust, const struct du_refresh_io *io,
                                 const struct du_trust_time *time, defupd_error *err)
 {
@@ -402,7 +402,7 @@ static defupd_code cycle_settle(struct du_trust *trust, const struct du_refresh_
     say(io, DEFUPD_LEVEL_INFO, "online keys were rotated: timestamp and snapshot are forgotten");
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
         DU_TRY(io->remove(io->user, gone[i], err));
-    return save_seen(trust, io, err);
+    return DEFUPD_OK;
 }
 
 /* The ETag file: "etag TEXT", "file SHA256" of the timestamp it stands for, "source TEXT". */

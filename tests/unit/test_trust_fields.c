@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Well-signed metadata with one thing wrong in it; what is shown of the trusted roles; `seen`. */
+#include "trust/trust_priv.h"
 #include "trust_repo.h"
 
 static struct du_json *raw(const struct du_json *value)
@@ -263,6 +264,20 @@ static void unusable_signatures_are_not_errors(void)
     T_OK(end_cycle(&e, NOW, &err), &err);
 }
 
+static void a_threshold_of_zero_signs_nothing(void)
+{
+    static const char text[] = "{\"signed\":{},\"signatures\":[]}";
+    DU_AUTO_DOC *doc = NULL;
+    DU_AUTO_JSON *role = parse("{\"keyids\":[],\"threshold\":0}");
+    DU_AUTO_JSON *keys = parse("{}");
+    defupd_error err = { 0 };
+
+    T_OK(du_doc_parse(&doc, (struct du_bytes){ (const unsigned char *)text, sizeof text - 1 }, 100,
+                      "x", &err),
+         &err);
+    T_FAILS(du_doc_verify(doc, keys, role, "nobody", "x", &err), DEFUPD_E_METADATA_FORMAT, &err);
+}
+
 static void list_name(void *user, const char *name)
 {
     char *text = user;
@@ -398,6 +413,7 @@ int main(void)
     T_RUN(each_field_is_checked_before_any_effect);
     T_RUN(envelopes_are_checked);
     T_RUN(unusable_signatures_are_not_errors);
+    T_RUN(a_threshold_of_zero_signs_nothing);
     T_RUN(components_and_roles_are_shown);
     T_RUN(what_was_seen_goes_there_and_back);
     T_RUN(malformed_lines_of_seen_are_refused_though_their_sum_holds);

@@ -114,8 +114,9 @@ static const struct graph {
         { "targets", "B", "*", false },
         { "B", "C", "*", false },
         { "C", "D", "*", false },
-        { "D", "B", "*", false } },
-      "1.A.json 1.B.json 1.C.json 1.D.json" },
+        { "D", "B", "*", false },
+        { "targets", "E", "*", false } },
+      "1.A.json 1.B.json 1.C.json 1.D.json 1.E.json" },
     { "a role that delegates to itself",
       { { "targets", "A", "*", false }, { "A", "A", "*", false } },
       "1.A.json" },
@@ -329,6 +330,19 @@ static void a_role_is_verified_by_the_delegation_that_leads_to_it_this_time(void
     T_SAME(du_buf_text(&out), "C for A");
     T_FAILS(end_target(&e, NOW, "b/x", &out, &err), DEFUPD_E_SIGNATURE, &err);
     T_OK(end_target(&e, NOW, "a/x", &out, &err), &err);
+
+    /* nor does it help that the role is in memory by another way */
+    {
+        const struct du_refresh_options options = { .now = NOW };
+        DU_AUTO_TRUST *trust = NULL;
+        struct du_verified verified;
+
+        T_OK(end_open(&e, &trust, &err), &err);
+        T_OK(du_refresh_target(trust, &e.io, &options, "a/x", "t", 99, &out, &verified, &err),
+             &err);
+        T_FAILS(du_refresh_target(trust, &e.io, &options, "b/x", "t", 99, &out, &verified, &err),
+                DEFUPD_E_SIGNATURE, &err);
+    }
 }
 
 static void an_expired_role_is_left_for_its_next_version(void)
