@@ -274,6 +274,7 @@ static void members_stay_in_order_and_can_go(void)
 
 int main(void)
 {
+    kit_fast_disk();
     T_RUN(an_empty_store_has_no_current_generation);
     T_RUN(one_switch_activates_all_members);
     T_RUN(what_is_not_touched_is_carried_over);

@@ -220,6 +220,7 @@ static void without_a_store_there_are_no_facts(void)
 
 int main(void)
 {
+    kit_fast_disk();
     T_RUN(values_go_there_and_back);
     T_RUN(a_value_that_does_not_fit_leaves_the_fact_as_it_was);
     T_RUN(the_largest_fact_can_be_written_and_read);

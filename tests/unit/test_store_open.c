@@ -541,6 +541,7 @@ static void reports_are_replaced_whole_and_only_reports(void)
 
 int main(void)
 {
+    kit_fast_disk();
     T_RUN(the_path_must_be_absolute);
     T_RUN(the_layout_does_not_depend_on_the_umask);
     T_RUN(modes_of_an_interrupted_first_run_are_put_right);
