@@ -298,11 +298,13 @@ static bool is_going(const struct du_part *part)
 
 /* --- fetch and stage --- */
 
-/* Some failures are this machine's or a person's wish: going on with the next component would only
- * meet them again. */
+/* Some failures are the whole machine's or a person's wish: the next component would only meet them
+ * again, and a set of which some parts found room and others did not is nothing that anybody asked
+ * for. */
 static bool ends_the_run(defupd_code rc)
 {
-    return rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM || rc == DEFUPD_E_BUG;
+    return rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM || rc == DEFUPD_E_BUG ||
+           rc == DEFUPD_E_IO || rc == DEFUPD_E_NO_SPACE || rc == DEFUPD_E_CANNOT_CREATE;
 }
 
 static defupd_code download_part(struct du_run *run, struct du_part *part, defupd_error *err)
