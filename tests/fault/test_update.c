@@ -135,10 +135,12 @@ static void under_faults(enum work work, enum fault_mode mode, int error, int be
 {
     const bool all = getenv("DEFUPD_LONG") != NULL;
     const int stride = all ? 1 : 11;
+    const int failed_before = t_failed;
     int rounds = 0, failures = 0;
 
     for (struct fault f = fault_start(mode, error); fault_round(&f); rounds++) {
         defupd_error err = { 0 };
+        char said[DEFUPD_ERROR_MESSAGE_MAX];
         unsigned descriptors;
         defupd_code rc;
         T_CHECK(t_shell("rm -rf state && { [ ! -e prepared ] || cp -a prepared state; }") == 0);
@@ -157,13 +159,14 @@ static void under_faults(enum work work, enum fault_mode mode, int error, int be
                     (defupd_code_group(rc) == DEFUPD_GROUP_SOURCE && parts_are(before, after)));
             T_CHECK(err.message[0] != '\0' && strchr(err.message, '\n') == NULL);
         }
+        (void)snprintf(said, sizeof said, "%s", err.message);
         err = (defupd_error){ 0 };
         T_OK(act(work, &du_sys_posix, &err), &err);
         T_CHECK(set_is(after));
         T_CHECK(t_shell("test -z \"$(ls -A state/staging)\"") == 0);
-        if (t_failed > 0) {
-            printf("# operation %d of this round (%s)\n", f.fail_at,
-                   mode == FAULT_ONCE ? "once" : "from then on");
+        if (t_failed > failed_before) {
+            printf("# operation %d (%s): %s %s\n", f.fail_at,
+                   mode == FAULT_ONCE ? "once" : "from then on", defupd_code_name(rc), said);
             return;
         }
         f.fail_at += stride - 1;
