@@ -308,7 +308,9 @@ static defupd_code accept_snapshot(struct du_trust *trust, struct du_doc **doc, 
         struct du_meta meta;
         size_t len;
         bool listed;
-        if (!du_meta_role(file, &len) || !is_targets_role(file, len))
+        /* no delegation can have a longer name, and `seen` would not be read back with it */
+        if (!du_meta_role(file, &len) || !is_targets_role(file, len) ||
+            du_role_name_length(file, len) > DU_ROLE_NAME_MAX)
             continue;
         DU_TRY(du_doc_meta(*doc, file, &meta, &listed, what, err));
         DU_TRY(du_seen_raise(trust, file, len, meta.version, err));
