@@ -41,6 +41,7 @@ struct du_seen {
 struct du_trust {
     struct du_doc *root, *timestamp, *snapshot, *targets;
     struct du_meta snapshot_meta; /* of `timestamp` */
+    bool recheck;                 /* roles were verified under an older root than `root` */
     struct du_named_doc *delegated;
     size_t delegated_count;
     struct du_seen *seen; /* highest version of each role, whatever became of its file */
