@@ -53,7 +53,7 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
 
 const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_CHECK, AG_WORDS_VERSIONS, AG_CMD_REPORTS, WAIT | DETAILED, "check", "[C[@V]]...",
-      "show what is available, and what fetching it would cost",
+      "show what is available, and its cost in bytes",
       "Contacts the sources and reads their signed metadata; downloads no content. For each "
       "component: what is installed, what is available, how many bytes an update would fetch and "
       "by which path, or why nothing would be done." },
@@ -71,16 +71,16 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "the first half of update: fetch, install nothing",
       "What was fetched is kept for some days and installed by install, which needs no network." },
     { AG_CMD_INSTALL, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS, WAIT | DETAILED | BY_NAME,
-      "install", "[C[@V]]...", "the second half of update: install what was downloaded",
+      "install", "[C[@V]]...", "the second half: install what was downloaded",
       "Works without network, also after the metadata has expired meanwhile." },
     { AG_CMD_CANCEL, AG_WORDS_NONE, 0, 0, "cancel", "",
-      "ask another process that works on this store to stop",
+      "ask another process at work on this store to stop",
       "Does not wait for it. What it has downloaded is kept; if it has already switched to the new "
       "set, it completes." },
     { AG_CMD_LIST, AG_WORDS_MAYBE_ONE, AG_CMD_ANSWERS, 0, "list", "[C]",
       "list releases: published, downloaded, installed", "From what the store knows: no network." },
     { AG_CMD_ROLLBACK, AG_WORDS_VERSIONS, AG_CMD_REPORTS, WAIT, "rollback", "[C[@V]]...",
-      "go back to an earlier version that is still on disk",
+      "go back to an earlier version on disk",
       "Each named component goes to its named version, or to the newest earlier one that is "
       "neither withdrawn nor in quarantine; without names, everything goes to the set before this "
       "one. Needs no network. The version left behind is skipped by later updates until unhold, or "
@@ -92,13 +92,13 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_PIN, AG_WORDS_PIN, 0, WAIT, "pin", "C@V", "let a component go to one version only",
       "Until unhold. The next update takes the component there." },
     { AG_CMD_VERIFY, AG_WORDS_COMPONENTS, AG_CMD_REPORTS, WAIT | AG_BIT(AG_OPT_REPAIR), "verify",
-      "[C]...", "read every installed byte and compare it with what was signed",
+      "[C]...", "compare every installed byte with what was signed",
       "Names each file that differs, is missing or is not part of the release. With --repair they "
-      "are replaced." },
+      "are mended." },
     { AG_CMD_CLEAN, AG_WORDS_NONE, 0, WAIT, "clean", "", "throw away downloads and staging",
       "What is installed stays, and so do the earlier versions kept for a rollback." },
     { AG_CMD_STATUS, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "status", "",
-      "what is installed, how the last attempt went, and what to do about it",
+      "what is installed, how it went, what to do",
       "Read from the store alone: no network, no waiting for an update under way." },
     { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "posture", "",
       "the same for monitoring, as JSON",
@@ -111,7 +111,7 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_HELP, AG_WORDS_COMMAND, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "help", "[COMMAND]",
       "print help", "On one command, or on all." },
     { AG_CMD_VERSION, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "version", "",
-      "print the version, and those of the libraries in use", "--version is another spelling." },
+      "print the version, and those of libraries in use", "--version is another spelling." },
 };
 
 const struct ag_exit ag_exits[] = {

@@ -200,7 +200,7 @@ defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char
                           defupd_error *err)
 {
     const char *mark = strstr(proxy, "://");
-    const char *host = mark != NULL ? mark + 3 : proxy;
+    const char *host = mark != NULL ? mark + 3 : proxy; /* one without was refused before */
     char *line = NULL, *out, *at;
     size_t count, length = 0;
     defupd_code rc;
@@ -216,9 +216,7 @@ defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char
     if (out != NULL) {
         const char *colon = memchr(line, ':', length);
 
-        at = out + sprintf(out, "%.*s", (int)(host - proxy), mark != NULL ? proxy : "");
-        if (mark == NULL)
-            at += sprintf(at, "http://");
+        at = out + sprintf(out, "%.*s", (int)(host - proxy), proxy);
         at = encode(at, line, (size_t)(colon - line));
         *at++ = ':';
         at = encode(at, colon + 1, length - (size_t)(colon + 1 - line));

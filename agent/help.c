@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --help from the table. */
-#include <string.h>
-
-#include <defupd/version.h>
+#include <ctype.h>
 
 #include "command.h"
 #include "text.h"
@@ -50,7 +48,7 @@ void ag_help(FILE *out)
 void ag_help_command(FILE *out, const struct ag_command *command)
 {
     (void)fprintf(out, "Usage: defupd [OPTION]... %s %s\n\n", command->name, command->synopsis);
-    ag_wrap(out, 0, command->brief);
+    (void)fprintf(out, "%c%s.\n", toupper((unsigned char)command->brief[0]), command->brief + 1);
     (void)fputc('\n', out);
     ag_wrap(out, 0, command->text);
     if (command->options != 0) {

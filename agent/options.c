@@ -299,6 +299,7 @@ static bool scheme_is(const char *url, const char *const *schemes)
 static defupd_code check_values(struct ag_args *args, defupd_error *err)
 {
     static const char *const schemes[] = { "http", "https", "file", NULL };
+    static const char *const proxy_schemes[] = { "http", "https", NULL };
     char shown[200];
     uint64_t seconds;
 
@@ -310,6 +311,9 @@ static defupd_code check_values(struct ag_args *args, defupd_error *err)
             return USAGE(err, "--source '%s' is not an http, https or file URL",
                          ag_url_shown(shown, sizeof shown, args->sources[i]));
     }
+    if (ag_given(args, AG_OPT_PROXY) && !scheme_is(args->value[AG_OPT_PROXY], proxy_schemes))
+        return USAGE(err, "--proxy '%s' is not of the form http://HOST:PORT",
+                     ag_url_shown(shown, sizeof shown, args->value[AG_OPT_PROXY]));
     for (size_t i = 0; args->engines[i] != NULL; i++) {
         const char *equals = strchr(args->engines[i], '=');
         if (equals == NULL || equals == args->engines[i] || equals[1] == '\0')

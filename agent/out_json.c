@@ -260,15 +260,17 @@ void ag_json_event(FILE *out, const defupd_event *event, int64_t now)
     char *text = NULL;
     bool done;
 
-    done = ag_json_text(row, "time", ag_time(when, now)) &&
-           ag_json_add(row, "id", json_integer(event->id)) &&
-           ag_json_text(row, "name", ag_event_name(event->id)) &&
-           (event->component == NULL || ag_json_text(row, "component", event->component)) &&
-           (event->version == 0 || ag_json_number(row, "version", event->version)) &&
-           (event->from_version == 0 || ag_json_number(row, "from", event->from_version)) &&
-           (event->id == DEFUPD_EVENT_PROGRESS || add_code(row, "code", event->code)) &&
-           (event->source == NULL || ag_json_text(row, "source", event->source)) &&
-           (event->text == NULL || ag_json_text(row, "text", event->text));
+    done =
+        ag_json_text(row, "time", ag_time(when, now)) &&
+        ag_json_add(row, "id", json_integer(event->id)) &&
+        ag_json_text(row, "name", ag_event_name(event->id)) &&
+        (event->component == NULL || ag_json_text(row, "component", event->component)) &&
+        (event->version == 0 || ag_json_number(row, "version", event->version)) &&
+        (event->from_version == 0 || ag_json_number(row, "from", event->from_version)) &&
+        (event->id == DEFUPD_EVENT_PROGRESS || add_code(row, "code", event->code)) &&
+        (event->source == NULL || event->source[0] == '\0' ||
+         ag_json_text(row, "source", event->source)) &&
+        (event->text == NULL || event->text[0] == '\0' || ag_json_text(row, "text", event->text));
     if (done && event->id == DEFUPD_EVENT_PROGRESS)
         done = ag_json_text(row, "phase", ag_phase_name(event->phase)) &&
                ag_json_number(row, "bytes_done", event->bytes_done) &&

@@ -25,39 +25,38 @@ void ag_text_error(FILE *out, const defupd_error *err, bool origin)
         ag_line(out, "  at %s, errno %d", err->origin, err->sys_errno);
 }
 
-/* The component's name goes before its failure, unless the text begins with it already. */
-static void item_error(defupd_error *err, const defupd_report_item *item)
+/* True when the text already begins with the component's name. */
+static bool begins_with_name(const char *text, const char *name)
 {
-    const size_t length = strlen(item->component);
-    const char *text = is_set(item->text) ? item->text : defupd_code_text((defupd_code)item->code);
+    const size_t length = strlen(name);
 
-    *err = (defupd_error){ .code = (defupd_code)item->code };
-    if (strncmp(text, item->component, length) == 0 && strchr(" :@,", text[length]) != NULL)
-        (void)snprintf(err->message, sizeof err->message, "%s", text);
-    else
-        (void)snprintf(err->message, sizeof err->message, "%s: %s", item->component, text);
+    return strncmp(text, name, length) == 0 && text[length] != '\0' &&
+           strchr(" :@,", text[length]) != NULL;
+}
+
+/* A run's failure is also that of each component that it did not come to: told once. */
+static bool is_run_failure(const struct ag_result *result, const defupd_report_item *item)
+{
+    return item->code == result->code && is_set(item->text) &&
+           strcmp(item->text, result->err.message) == 0;
 }
 
 void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
 {
     const defupd_report_item *item;
-    bool told = false;
 
     if (result->code == DEFUPD_OK)
         return;
+    ag_text_error(out, &result->err, origin);
     for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
-        defupd_error err;
+        const defupd_code code = (defupd_code)item->code;
+        const char *text = is_set(item->text) ? item->text : defupd_code_text(code);
+        const bool named = begins_with_name(text, item->component);
 
-        if (item->code == DEFUPD_OK)
-            continue;
-        item_error(&err, item);
-        ag_text_error(out, &err, false);
-        told = told || item->code == result->code;
+        if (code != DEFUPD_OK && !is_run_failure(result, item))
+            ag_line(out, "  also %s%s%s (%d %s)", named ? "" : item->component, named ? "" : ": ",
+                    text, (int)code, defupd_code_name(code));
     }
-    if (!told)
-        ag_text_error(out, &result->err, origin);
-    else if (origin && result->err.origin != NULL)
-        ag_line(out, "  at %s, errno %d", result->err.origin, result->err.sys_errno);
 }
 
 /* "[delta, 1.2 MB]", "[from disk]", "". */
@@ -123,6 +122,18 @@ static void report_rows(struct ag_table *table, const struct ag_result *result, 
     }
 }
 
+/* False when the run failed before it knew anything of any component. */
+static bool came_to_components(const struct ag_result *result)
+{
+    const defupd_report_item *item;
+
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
+        if (!is_run_failure(result, item))
+            return true;
+    }
+    return result->code == DEFUPD_OK;
+}
+
 static void check_text(FILE *out, const struct ag_result *result)
 {
     const char *source;
@@ -131,12 +142,11 @@ static void check_text(FILE *out, const struct ag_result *result)
     uint32_t planned = 0;
     uint64_t bytes = 0;
 
-    if (result->report == NULL)
+    if (result->report == NULL || !came_to_components(result))
         return;
     source = defupd_report_source(result->report);
     if (defupd_report_count(result->report) == 0) {
-        if (result->code == DEFUPD_OK)
-            ag_line(out, "The repository offers no component.");
+        ag_line(out, "The repository offers no component.");
         return;
     }
     ag_table_start(
@@ -200,7 +210,9 @@ static void update_text(FILE *out, const struct ag_result *result)
     fetched = defupd_report_fetched(result->report);
     for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++)
         done_line(out, result, item);
-    if (generation != 0)
+    if (generation != 0 && fetched == 0)
+        ag_line(out, "Generation %" PRIu64 " is active.", generation);
+    else if (generation != 0)
         ag_line(out, "Generation %" PRIu64 " is active; %s fetched.", generation,
                 ag_bytes(amount, fetched));
     else if (news && ag_given(result->args, AG_OPT_DRY_RUN))
@@ -225,6 +237,8 @@ static void verify_text(FILE *out, const struct ag_result *result)
     if (result->damage_count > 0)
         ag_line(out, "%" PRIu64 " files read: %" PRIu64 " damaged, %" PRIu64 " repaired.",
                 result->files, result->damage_count, result->repaired_count);
+    else if (result->code == DEFUPD_OK && result->files == 0)
+        ag_line(out, "No file is installed.");
     else if (result->code == DEFUPD_OK)
         ag_line(out, "%" PRIu64 " files read: all as signed.", result->files);
 }

@@ -47,17 +47,31 @@ static void measure(struct ag_progress *progress, const defupd_event *event, uin
     progress->since_bytes = event->bytes_done;
 }
 
-static void subject(char *out, size_t size, const defupd_event *event)
+static void subject(char *out, size_t size, const struct ag_progress *progress,
+                    const defupd_event *event)
 {
     static const char *const verbs[] = { "", "reading metadata ", "", "unpacking ", "verifying " };
     const char *verb = event->phase < sizeof verbs / sizeof verbs[0] ? verbs[event->phase] : "";
 
-    if (event->component == NULL)
-        (void)snprintf(out, size, "%s", verb);
-    else if (event->version == 0)
-        (void)snprintf(out, size, "%s%s ", verb, event->component);
-    else
+    if (event->component != NULL && event->version != 0)
         (void)snprintf(out, size, "%s%s %" PRIu64 " ", verb, event->component, event->version);
+    else if (event->component != NULL)
+        (void)snprintf(out, size, "%s%s ", verb, event->component);
+    else if (event->phase == DEFUPD_PHASE_DOWNLOAD)
+        (void)snprintf(out, size, "%s ", progress->fetching > 0 ? progress->what : "downloading");
+    else
+        (void)snprintf(out, size, "%s", verb);
+}
+
+/* Bytes of a download are those of all components together: name the one, or count them. */
+static void note_fetching(struct ag_progress *progress, const defupd_event *event)
+{
+    progress->fetching++;
+    if (progress->fetching > 1)
+        (void)snprintf(progress->what, sizeof progress->what, "%u components", progress->fetching);
+    else
+        (void)snprintf(progress->what, sizeof progress->what, "%s %" PRIu64,
+                       event->component != NULL ? event->component : "", event->version);
 }
 
 static void amounts(char *out, size_t size, const struct ag_progress *progress,
@@ -83,7 +97,9 @@ static void amounts(char *out, size_t size, const struct ag_progress *progress,
         bar[BAR + 1] = ']';
         bar[BAR + 2] = ' ';
     }
-    if (progress->rate > 0 && event->bytes_done <= event->bytes_total)
+    if (event->bytes_done >= event->bytes_total)
+        (void)ag_clock(clock, 0);
+    else if (progress->rate > 0)
         (void)ag_clock(clock, (event->bytes_total - event->bytes_done) / progress->rate);
     (void)snprintf(out, size, "%s%3u%%%s %s ETA", bar, (unsigned)(part * 100), speed, clock);
 }
@@ -93,10 +109,12 @@ void ag_progress_event(struct ag_progress *progress, const defupd_event *event, 
     char who[LINE / 2], rest[LINE / 2], line[LINE];
     unsigned length;
 
+    if (event->id == DEFUPD_EVENT_DOWNLOADING)
+        note_fetching(progress, event);
     if (progress->out == NULL || event->id != DEFUPD_EVENT_PROGRESS)
         return;
     measure(progress, event, now_ms);
-    subject(who, sizeof who, event);
+    subject(who, sizeof who, progress, event);
     amounts(rest, sizeof rest, progress, event);
     (void)snprintf(line, sizeof line, "%s%s", who, rest);
     ag_clean(line);

@@ -13,6 +13,8 @@ struct ag_progress {
     FILE *out;                      /* NULL: draw nothing */
     unsigned columns;               /* of the terminal */
     unsigned drawn;                 /* characters on the line now */
+    unsigned fetching;              /* components that are fetched */
+    char what[64];                  /* the one, or their number: "tetra 1003", "3 components" */
     uint32_t phase;                 /* what the numbers below are about */
     uint64_t since_ms, since_bytes; /* last point of measurement */
     uint64_t rate;                  /* bytes a second, smoothed; 0: not known yet */
@@ -21,7 +23,8 @@ struct ag_progress {
 /* Ready to draw on `out` when that is a terminal, else one that draws nothing. */
 void ag_progress_start(struct ag_progress *progress, FILE *out);
 
-/* Draw what a DEFUPD_EVENT_PROGRESS says; others are ignored. `now_ms` from a clock that only
+/* Draw what a DEFUPD_EVENT_PROGRESS says; DEFUPD_EVENT_DOWNLOADING tells what it will be about;
+ * others are ignored. `now_ms` from a clock that only
  * moves on. */
 void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms);
 

@@ -21,6 +21,8 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defup
     if (stat(state_dir, &st) != 0 && errno == ENOENT)
         return DEFUPD_OK;
     rc = defupd_client_status(client, &status, err);
+    if (rc == DEFUPD_OK && last == DEFUPD_OK)
+        last = (defupd_code)defupd_status_store(status)->last_error;
     if (rc == DEFUPD_OK)
         rc = ag_local_xml(&local, &count, status, last, err);
     if (rc == DEFUPD_OK)

@@ -21,8 +21,9 @@ DEFUPD_MUST_CHECK defupd_code ag_local_xml(char **out, size_t *count, const defu
 DEFUPD_MUST_CHECK defupd_code ag_posture(char **out, const defupd_status *status, int64_t now,
                                          int64_t interval_s, defupd_error *err);
 
-/* Write both into the store. A store that does not exist gets none: that is no failure. `last` as
- * above. */
+/* Write both into the store. A store that does not exist gets none: that is no failure. `last` is
+ * how the attempt ended; when it succeeded, what the store knows counts: a verification in between
+ * does not clear a failed update. */
 DEFUPD_MUST_CHECK defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
                                                defupd_code last, int64_t now, defupd_error *err);
 

@@ -28,13 +28,33 @@ void ag_result_free(struct ag_result *result)
     *result = (struct ag_result){ 0 };
 }
 
+/* A repair is told after the finding that it mends: the same line then says so. */
+static struct ag_damage *find_damage(const struct ag_result *result, const defupd_damage *damage)
+{
+    for (size_t i = result->damage_kept; i > 0; i--) {
+        struct ag_damage *row = &result->damage[i - 1];
+
+        if (!row->repaired && strcmp(row->path, damage->path) == 0 &&
+            strcmp(row->component, damage->component) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 void ag_result_damage(void *user, const defupd_damage *damage)
 {
     struct ag_result *result = user;
     struct ag_damage *grown, *row;
 
+    if (damage->repaired != 0) {
+        row = find_damage(result, damage);
+        result->repaired_count++;
+        if (row != NULL)
+            row->repaired = true;
+        if (row != NULL || result->repaired_count <= result->damage_count)
+            return;
+    }
     result->damage_count++;
-    result->repaired_count += damage->repaired != 0;
     if (result->damage_kept >= AG_DAMAGE_MAX)
         return;
     grown = reallocarray(result->damage, result->damage_kept + 1, sizeof *grown);

@@ -15,14 +15,22 @@
 #include "signals.h"
 #include "text.h"
 
+#define SOURCES 16 /* failed ones that are told; more are left out */
+
+/* The last failure of a source. */
+struct source {
+    char name[256];
+    defupd_error failure;
+};
+
 struct run {
     struct ag_args args;
     struct ag_setup setup;
     struct ag_result result;
     struct ag_progress progress;
     defupd_client *client;
-    bool source_waits; /* source_failure has not been told yet */
-    defupd_error source_failure;
+    struct source source[SOURCES];
+    size_t sources;
 };
 
 static uint64_t monotonic_ms(void)
@@ -34,29 +42,38 @@ static uint64_t monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* A source that failed is worth a warning when another one goes on. When it was the last, the
- * error at the end says the same. */
-static void tell_source(struct run *run)
-{
-    if (run->source_waits && !ag_given(&run->args, AG_OPT_QUIET)) {
-        ag_progress_clear(&run->progress);
-        ag_line(stderr, "defupd: warning: %s", run->source_failure.message);
-    }
-    run->source_waits = false;
-}
-
 static void keep_source(struct run *run, const defupd_event *event)
 {
-    const char *source = event->source != NULL ? event->source : "a source";
+    const char *name = event->source != NULL ? event->source : "a source";
     const char *text =
         event->text != NULL ? event->text : defupd_code_text((defupd_code)event->code);
+    size_t at = 0;
 
-    tell_source(run);
-    run->source_waits = true;
-    if (strstr(text, source) != NULL)
-        (void)AG_FAIL(&run->source_failure, (defupd_code)event->code, "%s", text);
-    else
-        (void)AG_FAIL(&run->source_failure, (defupd_code)event->code, "%s: %s", source, text);
+    while (at < run->sources && strcmp(run->source[at].name, name) != 0)
+        at++;
+    if (at == SOURCES)
+        return;
+    if (at == run->sources)
+        run->sources++;
+    (void)snprintf(run->source[at].name, sizeof run->source[at].name, "%s", name);
+    (void)AG_FAIL(&run->source[at].failure, (defupd_code)event->code, "%s%s%s",
+                  strstr(text, name) != NULL ? "" : name, strstr(text, name) != NULL ? "" : ": ",
+                  text);
+}
+
+/* A source that failed is worth a warning when another one went on. When the run failed, its error
+ * tells of the last source itself. */
+static void tell_sources(const struct run *run)
+{
+    const bool failed = run->result.code != DEFUPD_OK;
+
+    if (ag_given(&run->args, AG_OPT_QUIET) ||
+        (failed && run->args.sources[0] != NULL && run->args.sources[1] == NULL))
+        return;
+    for (size_t i = 0; i < run->sources; i++) {
+        if (!failed || strstr(run->result.err.message, run->source[i].name) == NULL)
+            ag_line(stderr, "defupd: warning: %s", run->source[i].failure.message);
+    }
 }
 
 static void on_event(void *user, const defupd_event *event)
@@ -69,12 +86,9 @@ static void on_event(void *user, const defupd_event *event)
             ag_json_event(stdout, event, (int64_t)time(NULL));
         return;
     }
-    if (event->id == DEFUPD_EVENT_PROGRESS)
-        ag_progress_event(&run->progress, event, monotonic_ms());
-    else if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
+    ag_progress_event(&run->progress, event, monotonic_ms());
+    if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
         keep_source(run, event);
-    else if (event->id == DEFUPD_EVENT_DOWNLOADING)
-        tell_source(run);
 }
 
 static void on_log(void *user, defupd_level level, const char *module, const char *text)
@@ -173,17 +187,11 @@ static void attempt(struct run *run)
     ag_signals_start(run->client);
     result->code = call(run, &result->err);
     ag_progress_clear(&run->progress);
-    if (result->code == DEFUPD_OK || result->code != run->source_failure.code)
-        tell_source(run);
-    if (write_reports(run, &report_err) != DEFUPD_OK) {
-        /* What was asked is done all the same; but whoever reads the reports sees an old one. */
-        if (result->code == DEFUPD_OK) {
-            result->code = report_err.code;
-            result->err = report_err;
-        } else if (run->args.verbose > 0) {
-            ag_line(stderr, "defupd: warning: no report: %s", report_err.message);
-        }
-    }
+    tell_sources(run);
+    /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
+     * sees old ones. */
+    if (write_reports(run, &report_err) != DEFUPD_OK && !ag_given(&run->args, AG_OPT_JSON))
+        ag_line(stderr, "defupd: warning: reports could not be written: %s", report_err.message);
     ag_signals_stop();
 }
 
@@ -298,6 +306,8 @@ int ag_main(int argc, char **argv)
     if (copied) {
         ag_args_blank(argc, argv);
         exit_code = run_all(&run, copy);
+    } else {
+        (void)fputs("defupd: out of memory\n", stderr);
     }
     ag_result_free(&run.result);
     defupd_client_close(run.client);

@@ -48,7 +48,7 @@ static const struct word reasons[] = {
     { DEFUPD_REASON_NEWEST, "newest", "it is the newest" },
     { DEFUPD_REASON_HELD, "held", "held" },
     { DEFUPD_REASON_PINNED, "pinned", "pinned" },
-    { DEFUPD_REASON_SKIPPED, "skipped", "rolled back from the newer release" },
+    { DEFUPD_REASON_SKIPPED, "skipped", "the newer release is skipped since a rollback" },
     { DEFUPD_REASON_QUARANTINED, "quarantined", "this host refuses the newer release" },
     { DEFUPD_REASON_ROLLOUT, "rollout", "the roll-out has not reached this host yet" },
     { DEFUPD_REASON_PAUSED, "paused", "the publisher has paused the roll-out" },

@@ -37,7 +37,12 @@ static inline struct server help_liar(const char *name, const char *text, ...)
     return server_liar(".", rules);
 }
 
-/* Options for what is not given: this machine, one attempt, a stall of 300 ms. */
+/* Long enough that no busy machine takes an answer for a stall: only tests that wait for one set
+ * less. */
+#define HELP_PATIENT_MS 60000
+#define HELP_HASTY_MS 300
+
+/* This machine and that server, where the options say nothing else. */
 static inline struct du_fetch *help_fetch_with(const struct server *server,
                                                struct du_fetch_options options)
 {
@@ -50,7 +55,7 @@ static inline struct du_fetch *help_fetch_with(const struct server *server,
     if (options.sources == NULL)
         options.sources = sources;
     if (options.stall_timeout_ms == 0)
-        options.stall_timeout_ms = 300;
+        options.stall_timeout_ms = HELP_PATIENT_MS;
     T_OK(du_fetch_new(&fetch, &options, &err), &err);
     if (fetch == NULL)
         abort();

@@ -38,15 +38,15 @@ __attribute__((noreturn)) static inline void server_abort(const char *what)
     _exit(1);
 }
 
-/* Where tests/ is: $DEFUPD_TESTS, or beside a folder above this program's. */
+/* Where tests/ is: below $SOURCE, which meson test sets, or below a folder above this program's. */
 static inline void server_tests_dir(char *out, size_t size)
 {
-    const char *told = getenv("DEFUPD_TESTS");
+    const char *told = getenv("SOURCE");
     char at[512];
     const ssize_t len = readlink("/proc/self/exe", at, sizeof at - 1);
 
     if (told != NULL) {
-        (void)snprintf(out, size, "%s", told);
+        (void)snprintf(out, size, "%s/tests", told);
         return;
     }
     at[len > 0 ? len : 0] = '\0';
@@ -58,8 +58,17 @@ static inline void server_tests_dir(char *out, size_t size)
             return;
         }
     }
-    server_abort("liar.py (set DEFUPD_TESTS to the folder tests/)");
+    server_abort("liar.py (set SOURCE to the top folder)");
 }
+
+/* Run a test that needs programs ("nginx openssl"), or say that they are not there. */
+#define SERVER_RUN(programs, test)                                                               \
+    do {                                                                                         \
+        if (t_shell("for p in %s; do command -v $p > /dev/null || exit 1; done", programs) == 0) \
+            T_RUN(test);                                                                         \
+        else                                                                                     \
+            T_SKIP(#test, "this machine lacks one of: " programs);                               \
+    } while (0)
 
 /* A port that was free a moment ago. */
 static inline int server_free_port(void)

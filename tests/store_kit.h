@@ -32,6 +32,13 @@ static inline const struct du_sys *kit_sys(void)
     return &sys;
 }
 
+/* Thousands of small stores are made and removed: in memory where that can be had. */
+static inline void kit_fast_disk(void)
+{
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        (void)setenv("TMPDIR", "/dev/shm", 0);
+}
+
 /* Absolute path of `name` below the test's directory. */
 static inline const char *kit_path(const char *name)
 {
@@ -76,14 +83,18 @@ static inline void kit_content(char out[128], const char *component, uint64_t ve
                    file->same ? 0ULL : (unsigned long long)version, file->path);
 }
 
-/* Index of a kit tree; with `root` >= 0 its files are written there. */
-static inline defupd_code kit_tree(const struct du_sys *sys, const char *component,
-                                   uint64_t version, int root, struct du_index *index,
-                                   defupd_error *err)
+/* Index of a kit tree; with `root` >= 0 its files are written there. With `from` >= 0, those that
+ * stay the same are taken from that tree. */
+static inline defupd_code kit_tree_from(const struct du_sys *sys, const char *component,
+                                        uint64_t version, int root, int from,
+                                        struct du_index *index, defupd_error *err)
 {
-    DU_AUTO_PLACE place = { .dir = -1 };
+    DU_AUTO_PLACE place = { .dir = -1 }, old = { .dir = -1 };
 
     du_place_init(&place, sys, root);
+    du_place_init(&old, sys, from);
+    place.no_clone =
+        true; /* a hard link shares its fate with the old version's file: the harder case */
     for (size_t i = 0; i < KIT_FILES; i++) {
         unsigned char sha256[DU_SHA256_BYTES];
         char text[128];
@@ -92,13 +103,23 @@ static inline defupd_code kit_tree(const struct du_sys *sys, const char *compone
         du_sha256(sha256, text, strlen(text));
         DU_TRY(
             du_index_add(index, kit_files[i].path, strlen(text), sha256, kit_files[i].exec, err));
-        if (root >= 0) {
+        if (root >= 0 && from >= 0 && kit_files[i].same) {
+            DU_TRY(du_place_reuse(&place, kit_files[i].path, kit_files[i].exec, &old,
+                                  kit_files[i].path, kit_files[i].exec, err));
+        } else if (root >= 0) {
             DU_AUTO_FD fd = -1;
             DU_TRY(du_place_file(&place, kit_files[i].path, kit_files[i].exec, &fd, err));
             DU_TRY(du_write_all(sys, fd, text, strlen(text), kit_files[i].path, err));
         }
     }
     return du_index_seal(index, err);
+}
+
+static inline defupd_code kit_tree(const struct du_sys *sys, const char *component,
+                                   uint64_t version, int root, struct du_index *index,
+                                   defupd_error *err)
+{
+    return kit_tree_from(sys, component, version, root, -1, index, err);
 }
 
 static inline void kit_member(struct du_member *member, const char *component, uint64_t version)
@@ -114,16 +135,24 @@ static inline void kit_member(struct du_member *member, const char *component, u
     du_index_digest(&index, member->tree);
 }
 
-/* Stage and commit a version; a failed one is dropped, as update/ does. */
+/* Stage and commit a version, taking from the current one what is the same; a failed one is
+ * dropped, as update/ does. */
 static inline defupd_code kit_stage(struct du_store *store, const char *component, uint64_t version,
                                     defupd_error *err)
 {
+    DU_AUTO_GENERATION current = { 0 };
+    const struct du_member *old;
     DU_AUTO_INDEX index = { 0 };
-    DU_AUTO_FD fd = -1;
-    defupd_code rc = du_store_stage(store, component, version, &fd, err);
+    DU_AUTO_FD fd = -1, from = -1;
+    defupd_code rc = du_store_current(store, &current, err);
 
+    old = rc == DEFUPD_OK ? du_generation_find(&current, component) : NULL;
+    if (old != NULL)
+        rc = du_store_version_dir(store, component, old->version, &from, err);
     if (rc == DEFUPD_OK)
-        rc = kit_tree(store->sys, component, version, fd, &index, err);
+        rc = du_store_stage(store, component, version, &fd, err);
+    if (rc == DEFUPD_OK)
+        rc = kit_tree_from(store->sys, component, version, fd, from, &index, err);
     if (rc == DEFUPD_OK)
         rc = du_store_stage_commit(store, component, version, fd, &index, err);
     if (rc != DEFUPD_OK)
@@ -201,17 +230,14 @@ static inline const char *kit_current(const char *state)
     return text;
 }
 
-/* Every file of the version, read through `dir`/component, is what its kit tree says, and nothing
- * else is there. */
-static inline bool kit_whole(const char *dir, const char *component, uint64_t version)
+/* The folder holds every file of the version as its kit tree has it, and nothing else. */
+static inline bool kit_whole_at(const char *path, const char *component, uint64_t version)
 {
     DU_AUTO_INDEX want = { 0 }, have = { 0 };
     unsigned char a[DU_SHA256_BYTES], b[DU_SHA256_BYTES];
-    char path[600];
+    DU_AUTO_FD root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     defupd_error err = { 0 };
 
-    (void)snprintf(path, sizeof path, "%s/%s", dir, component);
-    DU_AUTO_FD root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || kit_tree(&du_sys_posix, component, version, -1, &want, &err) != DEFUPD_OK ||
         du_tree_scan(&du_sys_posix, root, &(struct du_tick){ 0 }, &have, &err) != DEFUPD_OK) {
         printf("# %s: %s\n", path, err.message);
@@ -222,6 +248,15 @@ static inline bool kit_whole(const char *dir, const char *component, uint64_t ve
     if (memcmp(a, b, sizeof a) != 0)
         printf("# %s: not the tree of version %llu\n", path, (unsigned long long)version);
     return memcmp(a, b, sizeof a) == 0;
+}
+
+/* The same for the component's entry in `dir`. */
+static inline bool kit_whole(const char *dir, const char *component, uint64_t version)
+{
+    char path[600];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, component);
+    return kit_whole_at(path, component, version);
 }
 
 /* The current set of a store is consistent: every member is whole, through `current` and by its

@@ -46,10 +46,10 @@ defupd_code du_fetch_new(struct du_fetch **out, const struct du_fetch_options *o
     fetch->tick = options->tick;
     fetch->log = options->log;
     fetch->log_user = options->log_user;
-    /* Counted, and since 7.84 safe beside other threads that do the same. */
+    /* Safe beside other threads since 7.84. Never undone: a host that lets curl_easy_init() do this
+     * for it is not counted, and would lose libcurl under its hands. */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "libcurl cannot be initialised");
-    fetch->global = true;
     DU_TRY(copy_sources(fetch, options->sources, err));
     if (options->proxy != NULL)
         DU_TRY(du_proxy_parse(fetch, options->proxy, err));
@@ -83,8 +83,6 @@ void du_fetch_free(struct du_fetch *fetch)
     free_secret(fetch->proxy);
     free_secret(fetch->proxy_password);
     free(fetch->proxy_name);
-    if (fetch->global)
-        curl_global_cleanup();
     free(fetch);
     errno = saved;
 }

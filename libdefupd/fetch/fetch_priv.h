@@ -33,7 +33,6 @@ struct du_fetch {
     void *failed_user;
     CURL *curl;   /* one handle for all requests */
     CURLM *multi; /* drives it, and keeps the connections */
-    bool global;  /* curl_global_init() is ours to undo */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -60,7 +59,7 @@ struct du_get {
     char etag_out[128];
     uint32_t retry_after_s;
     uint64_t received;  /* bytes of accepted answers */
-    bool refused_range; /* 416 that does not contradict the signed length: start over */
+    bool refused_range; /* a range was asked for and answered with 416 */
     uint64_t size;      /* of the whole file, as a 416 stated it; else DU_FETCH_SIZE_UNKNOWN */
 };
 

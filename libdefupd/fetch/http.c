@@ -414,8 +414,11 @@ static defupd_code one_hop(struct du_fetch *fetch, struct du_get *get, const cha
                  "GET %s from byte %" PRIu64 ": HTTP %ld, %" PRIu64 " ms", shown, get->from,
                  get->status, fetch->sys->monotonic_ms() - start_ms);
     memcpy(get->etag_out, hop.answer.etag, sizeof get->etag_out);
-    if (rc == DEFUPD_OK && hop.untold > 0)
-        rc = tell(&hop);
+    if (hop.untold > 0 && (rc == DEFUPD_OK || du_code_next_source(rc))) {
+        const defupd_code told = tell(&hop);
+        if (told != DEFUPD_OK)
+            return told;
+    }
     return rc;
 }
 

@@ -219,6 +219,9 @@ static defupd_code check_format(const struct du_store *store, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* du_dir_open() syncs the state directory after making a folder. Whose maker died in between is
+ * synced with the next one that is missing; so the last is the one that nothing durable is put
+ * into. */
 static defupd_code make_layout(struct du_store *store, defupd_error *err)
 {
     static const struct {
@@ -241,9 +244,7 @@ static defupd_code make_layout(struct du_store *store, defupd_error *err)
         if ((st.st_mode & 07777) != folder[i].mode && store->sys->fchmod(fd, folder[i].mode) != 0)
             return DU_FAIL_IO(err, "set the mode of %s/%s", store->path, folder[i].name);
     }
-    /* For folders whose maker died before the sync: what is synced inside one is lost with it when
-     * its own name does not survive a power cut (trust/seen would be forgotten). */
-    return du_dir_sync(store->sys, store->dir, store->path, err);
+    return DEFUPD_OK;
 }
 
 static defupd_code become_writer(struct du_store *store, defupd_error *err)

@@ -139,6 +139,7 @@ static defupd_code make_room(const struct du_store *store, const char *component
         return DEFUPD_OK;
     DU_TRY(du_store_move_away(store, dir, folder, staging, err));
     DU_TRY(du_store_move_away(store, dir, record, staging, err));
+    DU_TRY(du_dir_sync(store->sys, staging, "staging", err));
     return du_dir_sync(store->sys, dir, component, err);
 }
 

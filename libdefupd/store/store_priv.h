@@ -92,8 +92,8 @@ DEFUPD_MUST_CHECK defupd_code du_fact_print(const struct du_fact *fact, struct d
 /* --- stage.c --- */
 
 /* Rename an entry into staging/ under a name of its own; nothing there is no error. The caller
- * syncs `dir` before anything in staging/ is removed: else a power cut could bring back the name
- * without the content. */
+ * syncs `dir` and staging/ before anything there is removed: else a power cut could bring back the
+ * name without the content. */
 DEFUPD_MUST_CHECK defupd_code du_store_move_away(const struct du_store *store, int dir,
                                                  const char *name, int staging, defupd_error *err);
 

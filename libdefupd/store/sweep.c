@@ -132,6 +132,7 @@ static defupd_code sweep_generations(const struct du_store *store, const struct 
                                               err) != DEFUPD_OK)
             (*failures)++;
     }
+    DU_TRY(du_dir_sync(store->sys, staging, "staging", err));
     DU_TRY(du_dir_sync(store->sys, generations, "generations", err));
     *settled = true;
     return DEFUPD_OK;
@@ -215,9 +216,11 @@ static defupd_code sweep_versions(const struct du_store *store, int staging, uns
  * an earlier process did it and died. */
 static defupd_code settle(const struct du_store *store, defupd_error *err)
 {
-    DU_AUTO_FD generations = -1, versions = -1;
+    DU_AUTO_FD staging = -1, generations = -1, versions = -1;
     DU_AUTO_NAMES components = { 0 };
 
+    DU_TRY(du_store_sub(store, "staging", &staging, err));
+    DU_TRY(du_dir_sync(store->sys, staging, "staging", err));
     DU_TRY(du_store_sub(store, "generations", &generations, err));
     DU_TRY(du_dir_sync(store->sys, generations, "generations", err));
     DU_TRY(du_store_sub(store, "versions", &versions, err));

@@ -296,8 +296,7 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
         if ((request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
             du_attempt_write(run, part->name, &attempt, false);
     }
-    if (run->report->generation != 0)
-        du_run_sweep(run);
+    du_run_sweep(run);
     *report = du_take(&run->report);
     return rc;
 }

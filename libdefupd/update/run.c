@@ -280,11 +280,12 @@ static defupd_code make_plans(struct du_run *run, defupd_error *err)
 
     for (size_t round = 0; changed && round <= run->parts + 1; round++) {
         DU_TRY(fill_others(run, &changed, err));
-        for (size_t i = 0; changed && i < run->parts; i++) {
+        for (size_t i = 0; (changed || round == 0) && i < run->parts; i++) {
             struct du_part *part = &run->part[i];
             if (part->manifest != NULL)
                 du_part_plan(run, part);
         }
+        changed = changed || round == 0;
     }
     return DEFUPD_OK;
 }

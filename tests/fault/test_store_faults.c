@@ -375,6 +375,7 @@ static void a_lease_under_faults_is_held_or_refused(void)
 
 int main(void)
 {
+    kit_fast_disk();
     T_RUN(making_and_locking_a_store_survives_faults);
     T_RUN(staging_and_activation_survive_faults);
     T_RUN(the_sweep_survives_faults);

@@ -66,25 +66,43 @@ a_flipped_byte_in_any_metadata_file_is_refused() {
     done
 }
 
-a_flipped_byte_in_an_object_is_refused() {
+# The objects of release 2 of alpha in the bad repository.
+objects_of_alpha() {
+    sed -n 's/.*<full object="\([0-9a-f]\{2\}\)\([0-9a-f]*\)".*/bad\/objects\/\1\/\1\2/p' \
+        "$(newest 'targets/alpha/*.manifest.xml')" | head -1
+}
+
+an_object_that_is_flipped_cut_or_longer_is_refused() {
     prepare
     cp -a good bad
-    for object in $(cd bad && find objects -type f -newer metadata/1.root.json | sort); do
-        size=$(stat -c %s "bad/$object")
-        if cmp -s "bad/$object" "$(find state.before/downloads -name "$(basename "$object")" -print -quit)"; then
-            continue
-        fi
-        flip "bad/$object" $((size / 2))
+    rm -rf state.before/downloads/*
+    for spoil in 'flip "$object" 9' 'truncate -s -1 "$object"' 'printf x >>"$object"' ': >"$object"'; do
+        object=$(objects_of_alpha)
+        [ -f "$object" ] || fail "no object"
+        eval "$spoil"
+        rm -rf state && cp -a state.before state
+        status=0
+        d --source "file://$PWD/bad" update alpha >out 2>err || status=$?
+        [ "$status" = 65 ] || fail "$spoil: exit $status: $(cat err)"
+        [ "$(grep -c '^defupd: ' err)" = 1 ] || fail "not one line: $(cat err)"
+        says "$(basename "$object")"
+        is_at 1 || fail "the refused release is in"
+        want 0 d --source "file://$PWD/good" update
+        is_at 2 || fail "the good source does not lead to the new set"
+        rm -rf bad && cp -a good bad
     done
-    refused 65 objects/
-    for object in bad/objects/*/*; do
-        truncate -s -1 "$object"
-    done
-    refused 65 objects/ 2>/dev/null || refused 69 objects/
-    for object in bad/objects/*/*; do
-        printf x >>"$object"
-    done
-    refused 65 objects/
+}
+
+one_bad_component_does_not_keep_the_others() {
+    prepare
+    cp -a good bad
+    flip "$(objects_of_alpha)" 9
+    want 65 d --source "file://$PWD/bad" update
+    says alpha
+    same alpha1 state/current/alpha
+    same beta2 state/current/beta
+    want 0 d --source "file://$PWD/good" update
+    is_at 2 || fail "the good source does not lead to the new set"
 }
 
 a_root_that_is_not_signed_by_the_old_one_is_refused() {
@@ -144,7 +162,6 @@ a_manifest_for_another_component_is_refused() {
 a_source_that_is_behind_says_so_in_its_own_words() {
     prepare
     cp -a good behind
-    make_repo good 2 2>/dev/null || true
     want 0 d --source "file://$PWD/good" update
     want 0 defupd-publish --repo good refresh
     want 0 d --source "file://$PWD/good" update
@@ -201,7 +218,8 @@ trees_that_the_rules_forbid_are_refused_with_their_path() {
 }
 
 t_run a_flipped_byte_in_any_metadata_file_is_refused
-t_run a_flipped_byte_in_an_object_is_refused
+t_run an_object_that_is_flipped_cut_or_longer_is_refused
+t_run one_bad_component_does_not_keep_the_others
 t_run a_root_that_is_not_signed_by_the_old_one_is_refused
 t_run metadata_of_another_repository_is_refused
 t_run an_expired_timestamp_is_refused_and_named

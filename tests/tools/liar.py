@@ -20,6 +20,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
     length:N       states Content-Length N, sends the true body, closes
     more:N         sends N bytes too many without stating a length, closes
     unstated       states no length: chunked
+    unended        the same, and closes before the last chunk that says so
     endless        bytes without end, chunked
     slow:N/MS      N bytes of the body every MS milliseconds
     stall:N        stops after N bytes of the body and keeps the connection open
@@ -35,7 +36,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
     wrongrange     206 that starts one byte too early
     nobytes        416 without Content-Range for every range
     gzip           sends the body with Content-Encoding: gzip
-    tegzip         sends the body with Transfer-Encoding: gzip, chunked
+    tegzip         sends the body with Transfer-Encoding: gzip, chunked; tegzip:bad is no gzip
     header:LINE    adds a header line
     bare           no ETag
 
@@ -304,13 +305,18 @@ class Connection:
         for at in range(0, len(body), 1000):
             piece = body[at:at + 1000]
             self.sock.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
+        if self.name == "unended":
+            raise Hangup
         self.sock.sendall(b"0\r\n\r\n")
 
     def body_unstated(self, status, headers, body):
         self.chunked(status, headers + ["Transfer-Encoding: chunked"], body)
 
+    body_unended = body_unstated
+
     def body_tegzip(self, status, headers, body):
-        self.chunked(status, headers + ["Transfer-Encoding: gzip, chunked"], gzip.compress(body))
+        body = b"nonsense" if self.argument == "bad" else gzip.compress(body)
+        self.chunked(status, headers + ["Transfer-Encoding: gzip, chunked"], body)
 
     def body_gzip(self, status, headers, body):
         self.send(status, headers + ["Content-Encoding: gzip"], gzip.compress(body))

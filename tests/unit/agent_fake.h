@@ -47,7 +47,8 @@ static struct {
     size_t event_count;
     const defupd_damage *damage;
     size_t damage_count;
-    bool raise_term; /* the call gets a SIGTERM and ends as cancelled if that was passed on */
+    int raise_times; /* the call gets as many signals, and ends as cancelled if one was passed on */
+    int raise_signal;
     struct defupd_client client;
 } fake;
 
@@ -88,10 +89,10 @@ static defupd_code call(const char *name, defupd_client *client, const defupd_re
     note_call("%s flags=%u%s", name, request->flags, words);
     for (size_t i = 0; i < fake.event_count; i++)
         client->options.on_event(client->options.event_user, &fake.events[i]);
-    if (fake.raise_term) {
-        (void)raise(SIGTERM);
-        return fail(client->cancelled ? DEFUPD_E_CANCELLED : DEFUPD_E_BUG, error);
-    }
+    for (int i = 0; i < fake.raise_times; i++)
+        (void)raise(fake.raise_signal);
+    if (client->cancelled)
+        return fail(DEFUPD_E_CANCELLED, error);
     if (report != NULL)
         *report = fake.no_report ? NULL : &fake.report;
     return fail(fake.call_code, error);
@@ -102,12 +103,12 @@ defupd_code defupd_client_open(defupd_client **client, const defupd_client_optio
 {
     const size_t root = (size_t)options->trusted_root_bytes;
 
-    note_call("open state=%s root=%.*s proxy=%s ca=%s ring=%s wait=%u uid=%u", options->state_dir,
-              (int)root, root > 0 ? (const char *)options->trusted_root : "",
+    note_call("open state=%s root=%.*s proxy=%s ca=%s ring=%s wait=%u uid=%u groups=%d",
+              options->state_dir, (int)root, root > 0 ? (const char *)options->trusted_root : "",
               options->proxy != NULL ? options->proxy : "",
               options->ca_file != NULL ? options->ca_file : "",
               options->ring != NULL ? options->ring : "", options->lock_wait_ms,
-              (unsigned)geteuid());
+              (unsigned)geteuid(), getgroups(0, NULL));
     for (size_t i = 0; options->sources != NULL && options->sources[i] != NULL; i++)
         note_call("source %s", options->sources[i]);
     for (size_t i = 0; options->engines != NULL && options->engines[i] != NULL; i++)
@@ -339,6 +340,17 @@ static inline const char *read_text(int number, const char *path)
 #define ERR() read_text(1, "err")
 #define CALLS() read_text(2, "calls")
 
+/* What the process list shows by now goes into the file "argv". */
+static inline void leave_arguments(int argc, char **argv)
+{
+    FILE *file = fopen("argv", "w");
+
+    for (int i = 0; i < argc && file != NULL; i++)
+        (void)fprintf(file, "%s\n", argv[i]);
+    if (file != NULL)
+        (void)fclose(file);
+}
+
 /* Run the program with these arguments (NULL-terminated); its exit code, or 128 + signal. */
 static inline int run_program(const char *const *args)
 {
@@ -357,6 +369,7 @@ static inline int run_program(const char *const *args)
         if (freopen("out", "w", stdout) == NULL || freopen("err", "w", stderr) == NULL)
             _exit(99);
         status = ag_main(argc, argv);
+        leave_arguments(argc, argv);
         if (fflush(stdout) != 0 || fflush(stderr) != 0)
             _exit(98);
         for (int i = 0; i < argc; i++)

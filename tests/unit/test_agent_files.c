@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that the operator named, and becoming the store's owner. */
+#include <grp.h>
 #include <sys/stat.h>
 
 #include "agent_fake.h"
@@ -12,7 +13,7 @@ static void a_proxy_gets_the_credentials_of_the_file(void)
     } some[] = {
         { "joe:secret\\n", "http://px:3128/", "http://joe:secret@px:3128/" },
         { "joe:p@s s:/%%\\r\\n", "https://px", "https://joe:p%40s%20s%3A%2F%25@px" },
-        { "r\\303\\250:", "px:3128", "http://r%C3%A8:@px:3128" },
+        { "r\\303\\250:", "http://px:3128", "http://r%C3%A8:@px:3128" },
     };
 
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
@@ -114,7 +115,10 @@ static void the_named_files_reach_the_library(void)
 /* The library is opened as the store's owner, with what only root could read. */
 static void root_becomes_the_owner_of_the_store_after_opening_named_files(void)
 {
+    static const gid_t groups[] = { 7001, 7002 };
+
     memset(&fake, 0, sizeof fake);
+    T_CHECK(setgroups(2, groups) == 0);
     fake.read_ca = true;
     fake.status.store = (defupd_store_status){ .state_dir = "", .uuid = "", .reason = "" };
     T_CHECK(t_shell("mkdir secret && chmod 0700 secret && printf ROOT >secret/root.json && "
@@ -125,12 +129,12 @@ static void root_becomes_the_owner_of_the_store_after_opening_named_files(void)
                 "secret/ca.pem", "--proxy=http://px", "--proxy-auth-file=secret/auth",
                 "status") == 0);
     T_HAS(CALLS(), "root=ROOT proxy=http://joe:pw@px ca=/proc/self/fd/");
-    T_HAS(CALLS(), "wait=0 uid=12345\n");
+    T_HAS(CALLS(), "wait=0 uid=12345 groups=0\n");
     T_HAS(CALLS(), "ca holds CA\n");
     T_CHECK(t_shell("test $(stat -c %%u:%%g calls) = 12345:23456") == 0);
     T_CHECK(t_shell("chown 0:0 store .") == 0);
     T_CHECK(RUN("--state-dir", "store", "status") == 0);
-    T_HAS(CALLS(), "uid=0\n");
+    T_HAS(CALLS(), "uid=0 groups=2\n");
 }
 
 int main(void)

@@ -39,16 +39,18 @@ static const defupd_report_item newest = { .struct_size = sizeof newest,
                                            .to_label = "",
                                            .via = "",
                                            .text = "" };
-static const defupd_report_item broken = { .struct_size = sizeof broken,
-                                           .action = DEFUPD_ACTION_INSTALL,
-                                           .code = DEFUPD_E_DIGEST,
-                                           .to_version = 9,
-                                           .newest = 9,
-                                           .component = "ips",
-                                           .from_label = "",
-                                           .to_label = "",
-                                           .via = "full",
-                                           .text = "object ab12 differs from its signed digest" };
+static const defupd_report_item broken = {
+    .struct_size = sizeof broken,
+    .action = DEFUPD_ACTION_INSTALL,
+    .code = DEFUPD_E_DIGEST,
+    .to_version = 9,
+    .newest = 9,
+    .component = "ips",
+    .from_label = "",
+    .to_label = "",
+    .via = "full",
+    .text = "ips 9: object ab12 differs from its signed digest"
+};
 static const defupd_component_status tetra = { .struct_size = sizeof tetra,
                                                .state = DEFUPD_STATE_FAILING,
                                                .last_error = DEFUPD_E_PROXY_CONNECT,
@@ -173,10 +175,17 @@ static void each_failing_component_is_told_with_code_and_advice(void)
     items[1] = updated;
     fake.report.generation = 8;
     fake.call_code = DEFUPD_E_DIGEST;
+    fake.message = broken.text;
     T_CHECK(RUN("--state-dir", ".", "update") == 65);
-    T_HAS(OUT(), "tetra: updated");
-    T_SAME(ERR(), "defupd: ips: object ab12 differs from its signed digest\n"
+    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta, 1.2 MB]\n"
+                  "Generation 8 is active.\n");
+    T_SAME(ERR(), "defupd: ips 9: object ab12 differs from its signed digest\n"
                   "  -2400 DIGEST: try another source; this one is damaged\n");
+    items[1].code = DEFUPD_E_LIMIT;
+    items[1].text = "too large";
+    T_CHECK(RUN("--state-dir", ".", "update") == 65);
+    T_HAS(ERR(), "DIGEST: try another source; this one is damaged\n"
+                 "  also tetra: too large (-2406 LIMIT)\n");
 }
 
 static void a_failed_run_is_told_with_code_and_advice(void)
@@ -191,6 +200,24 @@ static void a_failed_run_is_told_with_code_and_advice(void)
                   "  -2103 PROXY_CONNECT: check the proxy's address and port, and that it runs\n");
     T_CHECK(RUN("--state-dir", ".", "update", "-v") == 69);
     T_HAS(ERR(), "  at fake.c:1, errno 0\n");
+}
+
+static void a_run_that_failed_for_all_is_told_once(void)
+{
+    start(2);
+    for (size_t i = 0; i < 2; i++) {
+        items[i] = broken;
+        items[i].code = DEFUPD_E_CONNECT;
+        items[i].text = "http://a/: connection refused";
+    }
+    items[1].component = "tetra";
+    fake.call_code = DEFUPD_E_CONNECT;
+    fake.message = "http://a/: connection refused";
+    T_CHECK(RUN("--state-dir", ".", "check") == 69);
+    T_SAME(OUT(), "");
+    T_SAME(ERR(), "defupd: http://a/: connection refused\n"
+                  "  -2102 CONNECT: check that the server runs and that no firewall stands "
+                  "between\n");
 }
 
 static void a_source_that_failed_is_a_warning_when_another_went_on(void)
@@ -208,11 +235,17 @@ static void a_source_that_failed_is_a_warning_when_another_went_on(void)
     T_SAME(ERR(), "defupd: warning: http://a/: connection refused\n");
     T_CHECK(RUN("--state-dir", ".", "update", "-q") == 0);
     T_SAME(ERR(), "");
-    fake.call_code = DEFUPD_E_CONNECT;
-    fake.message = "http://a/: connection refused";
+    fake.call_code = DEFUPD_E_NOT_FOUND;
+    fake.message = "http://b/: not found";
     fake.no_report = true;
-    T_CHECK(RUN("--state-dir", ".", "update") == 69);
-    T_CHECK(strstr(ERR(), "warning") == NULL);
+    T_CHECK(RUN("--state-dir", ".", "--source=http://a/", "--source=http://b/", "update") == 69);
+    T_HAS(ERR(), "defupd: warning: http://a/: connection refused\ndefupd: http://b/: not found\n");
+    fake.message = "http://a/: connection refused";
+    T_CHECK(RUN("--state-dir", ".", "--source=http://b/", "--source=http://a/", "update") == 69);
+    T_CHECK(strstr(ERR(), "warning") == NULL); /* the error tells it */
+    fake.message = "it is damaged";
+    T_CHECK(RUN("--state-dir", ".", "--source=http://a/", "update") == 69);
+    T_CHECK(strstr(ERR(), "warning") == NULL); /* there was no other */
 }
 
 static void json_is_events_by_line_and_then_the_result(void)
@@ -337,6 +370,19 @@ static void each_kind_of_attempt_writes_reports_and_nothing_else_does(void)
     }
 }
 
+static void a_verification_does_not_clear_a_failed_update(void)
+{
+    start(0);
+    T_CHECK(RUN("--state-dir", ".", "verify") == 0);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>4294965193</lasterror>\n    <lastcontact>");
+    fake.status.store.last_error = DEFUPD_OK;
+    T_CHECK(RUN("--state-dir", ".", "verify") == 0);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>0</lasterror>\n    <lastcontact>");
+    fake.call_code = DEFUPD_E_DAMAGED;
+    T_CHECK(RUN("--state-dir", ".", "verify") == 65);
+    T_HAS(read_text(0, "local.xml"), "<lasterror>4294964790</lasterror>\n    <lastcontact>");
+}
+
 static void who_was_refused_because_another_is_at_work_writes_no_report(void)
 {
     start(0);
@@ -382,11 +428,53 @@ static void a_policy_file_is_refused_clearly(void)
 
 static void an_interrupt_cancels_the_call_at_work(void)
 {
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
     start(0);
-    fake.raise_term = true;
     fake.message = "cancelled";
-    T_CHECK(RUN("--state-dir", ".", "update") == 75);
-    T_HAS(ERR(), "-2601 CANCELLED");
+    fake.raise_times = 1;
+    for (size_t i = 0; i < 3; i++) {
+        fake.raise_signal = signals[i];
+        T_CHECK(RUN("--state-dir", ".", "update") == 75);
+        T_HAS(ERR(), "-2601 CANCELLED");
+    }
+}
+
+static void a_second_interrupt_ends_the_program_at_once(void)
+{
+    start(0);
+    fake.raise_times = 2;
+    fake.raise_signal = SIGTERM;
+    T_CHECK(RUN("--state-dir", ".", "update") == 128 + SIGTERM);
+}
+
+static void a_signal_that_was_ignored_from_the_start_stays_ignored(void)
+{
+    start(0);
+    fake.raise_times = 3;
+    fake.raise_signal = SIGHUP;
+    (void)signal(SIGHUP, SIG_IGN); /* as nohup does */
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+    (void)signal(SIGHUP, SIG_DFL);
+}
+
+static void a_reader_that_went_away_does_not_end_an_update(void)
+{
+    start(0);
+    fake.raise_times = 1;
+    fake.raise_signal = SIGPIPE;
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+}
+
+static void secrets_reach_the_library_and_leave_the_process_list(void)
+{
+    start(0);
+    T_CHECK(RUN("--state-dir", ".", "--proxy=http://joe:secret@px:1/", "--source",
+                "http://bob:word@h/r", "update", "tetra@7") == 0);
+    T_HAS(CALLS(), "proxy=http://joe:secret@px:1/ ");
+    T_HAS(CALLS(), "source http://bob:word@h/r\n");
+    T_SAME(read_text(0, "argv"), "defupd\n--state-dir\n.\n--proxy=http://**********@px:1/\n"
+                                 "--source\nhttp://********@h/r\nupdate\ntetra@7\n");
 }
 
 static void status_tells_what_is_wrong_and_what_helps(void)
@@ -410,25 +498,21 @@ static void status_tells_what_is_wrong_and_what_helps(void)
 
 static void verify_names_each_damaged_file(void)
 {
+#define DAMAGE(file, text, mended)                                                \
+    {                                                                             \
+        .struct_size = sizeof(defupd_damage), .repaired = (mended), .version = 7, \
+        .component = "tetra", .path = (file), .what = (text),                     \
+    }
     static const defupd_damage damage[] = {
-        { .struct_size = sizeof damage[0],
-          .version = 7,
-          .component = "tetra",
-          .path = "a/b",
-          .what = "content differs" },
-        { .struct_size = sizeof damage[0],
-          .repaired = 1,
-          .version = 7,
-          .component = "tetra",
-          .path = "c",
-          .what = "missing" },
+        DAMAGE("a/b", "content differs", 0), DAMAGE("c", "missing", 0),
+        DAMAGE("c", "missing", 1), /* told again when it is mended */
     };
 
     start(0);
     T_CHECK(RUN("--state-dir", ".", "verify") == 0);
     T_SAME(OUT(), "12 files read: all as signed.\n");
     fake.damage = damage;
-    fake.damage_count = 2;
+    fake.damage_count = 3;
     fake.call_code = DEFUPD_E_DAMAGED;
     T_CHECK(RUN("--state-dir", ".", "verify") == 65);
     T_SAME(OUT(), "tetra 7: a/b: content differs\n"
@@ -489,12 +573,14 @@ static void help_comes_from_the_table(void)
 
     start(0);
     T_CHECK(RUN("help") == 0);
+    T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
     for (size_t i = 0; i < AG_CMD_COUNT; i++) {
         (void)snprintf(line, sizeof line, "\n  %s ", ag_commands[i].name);
         T_CHECK(RUN("help") == 0);
         T_HAS(OUT(), line);
         T_CHECK(RUN(ag_commands[i].name, "--help") == 0);
-        T_HAS(OUT(), ag_commands[i].brief[0] != '\0' ? ag_commands[i].name : "?");
+        T_HAS(OUT(), ag_commands[i].brief + 1);
+        T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
     }
     T_SAME(CALLS(), "(no file)");
 }
@@ -543,15 +629,21 @@ int main(void)
     T_RUN(check_is_a_table_with_cost_and_reason);
     T_RUN(each_failing_component_is_told_with_code_and_advice);
     T_RUN(a_failed_run_is_told_with_code_and_advice);
+    T_RUN(a_run_that_failed_for_all_is_told_once);
     T_RUN(a_source_that_failed_is_a_warning_when_another_went_on);
     T_RUN(json_is_events_by_line_and_then_the_result);
     T_RUN(local_xml_and_posture_follow_each_attempt);
     T_RUN(each_kind_of_attempt_writes_reports_and_nothing_else_does);
+    T_RUN(a_verification_does_not_clear_a_failed_update);
     T_RUN(who_was_refused_because_another_is_at_work_writes_no_report);
     T_RUN(a_store_that_does_not_exist_gets_no_report);
     T_RUN(a_report_that_cannot_be_written_shows_in_the_exit_code);
     T_RUN(a_policy_file_is_refused_clearly);
     T_RUN(an_interrupt_cancels_the_call_at_work);
+    T_RUN(a_second_interrupt_ends_the_program_at_once);
+    T_RUN(a_signal_that_was_ignored_from_the_start_stays_ignored);
+    T_RUN(a_reader_that_went_away_does_not_end_an_update);
+    T_RUN(secrets_reach_the_library_and_leave_the_process_list);
     T_RUN(status_tells_what_is_wrong_and_what_helps);
     T_RUN(verify_names_each_damaged_file);
     T_RUN(list_tells_the_flags_of_each_release);

@@ -80,12 +80,37 @@ static void progress_shows_percent_rate_and_time_left(void)
     event.version = 0;
     event.component = "a";
     ag_progress_event(&progress, &event, 101100);
-    T_SAME(drawn(&progress) + 61, "\runpacking a 100% --:-- ETA"
-                                  "        \runpacking a 100% --:-- ETA");
+    T_SAME(drawn(&progress) + 61, "\runpacking a 100% 00:00 ETA"
+                                  "        \runpacking a 100% 00:00 ETA");
     ag_progress_clear(&progress);
     T_SAME(drawn(&progress) + 61 + 62, "\r                          \r");
     ag_progress_clear(&progress); /* nothing is there to clear */
     T_CHECK(strlen(drawn(&progress)) == 61 + 62 + 28);
+    (void)fclose(progress.out);
+}
+
+static void progress_names_what_is_fetched(void)
+{
+    struct ag_progress progress = { .columns = 60 };
+    defupd_event event = { .struct_size = sizeof event,
+                           .id = DEFUPD_EVENT_PROGRESS,
+                           .phase = DEFUPD_PHASE_DOWNLOAD,
+                           .bytes_done = 1,
+                           .bytes_total = 2 };
+    const defupd_event fetching = { .struct_size = sizeof event,
+                                    .id = DEFUPD_EVENT_DOWNLOADING,
+                                    .version = 1003,
+                                    .component = "tetra" };
+
+    progress.out = fopen("bar", "w");
+    ag_progress_event(&progress, &event, 1);
+    T_HAS(drawn(&progress), "\rdownloading  50%");
+    ag_progress_event(&progress, &fetching, 1);
+    ag_progress_event(&progress, &event, 1);
+    T_HAS(drawn(&progress), "\rtetra 1003  50%");
+    ag_progress_event(&progress, &fetching, 1);
+    ag_progress_event(&progress, &event, 1);
+    T_HAS(drawn(&progress), "\r2 components  50%");
     (void)fclose(progress.out);
 }
 
@@ -108,7 +133,7 @@ static void progress_fits_the_terminal(void)
     T_SAME(drawn(&progress) + 20, "\rtetra 1003 [##########..........]  50% --:-- ETA");
     event.bytes_done = 5000; /* more than announced */
     ag_progress_event(&progress, &event, 1001);
-    T_HAS(drawn(&progress), "[####################] 100% --:-- ETA");
+    T_HAS(drawn(&progress), "[####################] 100% 00:00 ETA");
     (void)fclose(progress.out);
 }
 
@@ -161,6 +186,7 @@ int main(void)
     T_RUN(text_is_clean_whatever_it_was);
     T_RUN(amounts_times_and_ages_are_short);
     T_RUN(progress_shows_percent_rate_and_time_left);
+    T_RUN(progress_names_what_is_fetched);
     T_RUN(progress_fits_the_terminal);
     T_RUN(nothing_is_drawn_where_there_is_no_terminal);
     T_RUN(connected_means_a_contact_within_two_intervals);

@@ -22,7 +22,7 @@ static void a_small_file_arrives_with_its_etag_and_304_spares_it(void)
     file.etag = "\"other\"";
     T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
     T_CHECK(file.status == 200 && !file.not_modified && body.len == 5);
-    file.etag = "\"with\r\nX-Evil: 1\"";
+    file.etag = "\"with\r\nAccept-Encoding: gzip";
     T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
     T_CHECK(body.len == 5);
     T_CHECK(server_count(&liar, "coding=- auth=no") == 4); /* no Accept-Encoding, no secrets */
@@ -76,6 +76,8 @@ static void each_failure_has_its_code_and_names_the_url(void)
         { "x=longheader", DEFUPD_E_HTTP_STATUS, 200, "/x: " },
         { "x=gzip", DEFUPD_E_HTTP_STATUS, 200, "\"gzip\"" },
         { "x=tegzip", DEFUPD_E_HTTP_STATUS, 200, "\"gzip, chunked\"" },
+        /* Refused before libcurl decodes it. */
+        { "x=tegzip:bad", DEFUPD_E_HTTP_STATUS, 200, "\"gzip, chunked\"" },
         { "x=append:100", DEFUPD_E_TOOLARGE, 200, "/x: more than 100 bytes" },
         { "x=more:100", DEFUPD_E_TOOLARGE, 200, "/x: more than 100 bytes" },
         { "x=endless", DEFUPD_E_TOOLARGE, 200, "/x: more than 100 bytes" },
@@ -86,13 +88,16 @@ static void each_failure_has_its_code_and_names_the_url(void)
         { "x=redirect:ftp://joe:SECRET@h/?SECRET", DEFUPD_E_REDIRECT, 302, "to ftp://h/" },
     };
     DU_AUTO(server_stop) struct server liar = help_liar("x", "hello", NULL);
-    DU_AUTO_FETCH *fetch = help_fetch(&liar, NULL);
+    DU_AUTO_FETCH *patient = help_fetch(&liar, NULL);
+    DU_AUTO_FETCH *hasty =
+        help_fetch_with(&liar, (struct du_fetch_options){ .stall_timeout_ms = HELP_HASTY_MS });
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         DU_AUTO_BUF body = DU_BUF(1000);
         struct du_fetch_file file = { .path = "x", .bytes_max = 100 };
         defupd_error err = { 0 };
         const int before = t_failed;
+        struct du_fetch *fetch = row[i].code == DEFUPD_E_STALLED ? hasty : patient;
 
         help_rules(row[i].rule);
         T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), row[i].code, &err);
@@ -109,9 +114,37 @@ static void each_failure_has_its_code_and_names_the_url(void)
         DU_AUTO_BUF body = DU_BUF(1000);
         struct du_fetch_file file = { .path = "x", .bytes_max = 5 };
         defupd_error err = { 0 };
-        T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
+        T_OK(du_fetch_memory(patient, 0, &file, &body, &err), &err);
         T_SAME(du_buf_text(&body), "hello"); /* the limit itself is allowed */
     }
+}
+
+static void five_redirects_are_followed_and_no_more(void)
+{
+    DU_AUTO(server_stop)
+    struct server liar = help_liar("x", "hello", "5=redirect:/4", "4=redirect:/3", "3=redirect:2",
+                                   "2=redirect:./1", "1=redirect:/x", "6=redirect:/5", NULL);
+    DU_AUTO_FETCH *fetch = help_fetch(&liar, NULL);
+    DU_AUTO_BUF body = DU_BUF(1000);
+    struct du_fetch_file file = { .path = "5", .bytes_max = 100 };
+    defupd_error err = { 0 };
+
+    T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
+    T_CHECK(body.len == 5 && file.status == 200 && server_count(&liar, "") == 6);
+    file.path = "6";
+    T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_REDIRECT, &err);
+    T_CHECK(server_count(&liar, "") == 12);
+}
+
+static void an_announced_excess_ends_it_at_once(void)
+{
+    DU_AUTO(server_stop) struct server liar = help_liar("x", "hello, world", "x=stall:2", NULL);
+    DU_AUTO_FETCH *fetch = help_fetch(&liar, NULL);
+    DU_AUTO_BUF body = DU_BUF(1000);
+    struct du_fetch_file file = { .path = "x", .bytes_max = 5 };
+    defupd_error err = { 0 };
+
+    T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_TOOLARGE, &err);
 }
 
 static void busy_servers_are_heard(void)
@@ -247,7 +280,7 @@ static void the_total_time_out_covers_all_transfers_of_a_handle(void)
 
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_TIMEOUT, &err);
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_TIMEOUT, &err);
-    T_CHECK(server_count(&liar, "") == 1); /* the time was spent: nobody was asked again */
+    T_CHECK(server_count(&liar, "") <= 1); /* the time was spent: nobody was asked again */
 }
 
 static defupd_code stop_at_once(void *user, uint64_t bytes, defupd_error *err)
@@ -294,6 +327,9 @@ static void ticks_tell_every_byte_once(void)
     T_CHECK(t_shell("head -c 300000 /dev/zero > y") == 0);
     T_OK(du_fetch_memory(fetch, 0, &file, &body, &err), &err);
     T_CHECK(body.len == 300000 && bytes == 300000);
+    help_rules("y=cut:1000"); /* bytes before a failure count too: they may be kept */
+    T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_INTERRUPTED, &err);
+    T_CHECK(bytes == 301000);
 }
 
 static void file_urls_need_no_server(void)
@@ -382,6 +418,8 @@ int main(void)
     T_RUN(a_small_file_arrives_with_its_etag_and_304_spares_it);
     T_RUN(one_connection_serves_a_whole_run_errors_included);
     T_RUN(each_failure_has_its_code_and_names_the_url);
+    T_RUN(five_redirects_are_followed_and_no_more);
+    T_RUN(an_announced_excess_ends_it_at_once);
     T_RUN(busy_servers_are_heard);
     T_RUN(a_passing_failure_is_tried_again_as_often_as_allowed);
     T_RUN(credentials_go_to_their_own_host_only_and_into_no_message);
@@ -391,7 +429,7 @@ int main(void)
     T_RUN(a_tick_ends_a_transfer_that_waits);
     T_RUN(ticks_tell_every_byte_once);
     T_RUN(file_urls_need_no_server);
-    T_RUN(a_real_server_and_odd_paths_agree);
+    SERVER_RUN("nginx", a_real_server_and_odd_paths_agree);
     T_RUN(ipv6_literals_are_addresses_too);
     return T_DONE();
 }

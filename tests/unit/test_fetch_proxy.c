@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetch_help.h"
 
-/* Fetch "x" from the source through the proxy. */
-static defupd_code get(const char *source, const char *proxy, struct du_fetch_file *file,
-                       defupd_error *err)
+/* Fetch "x" from the source through the proxy; 0: with time-outs that are not met. */
+static defupd_code get_in(const char *source, const char *proxy, uint32_t timeout_ms,
+                          struct du_fetch_file *file, defupd_error *err)
 {
     const char *sources[] = { source, NULL };
-    DU_AUTO_FETCH *fetch = help_fetch_with(
-        NULL,
-        (struct du_fetch_options){ .sources = sources, .proxy = proxy, .connect_timeout_ms = 500 });
+    DU_AUTO_FETCH *fetch =
+        help_fetch_with(NULL, (struct du_fetch_options){ .sources = sources,
+                                                         .proxy = proxy,
+                                                         .connect_timeout_ms = timeout_ms,
+                                                         .stall_timeout_ms = timeout_ms });
     DU_AUTO_BUF body = DU_BUF(1000);
 
     *file = (struct du_fetch_file){ .path = "x", .bytes_max = 100 };
     return du_fetch_memory(fetch, 0, file, &body, err);
+}
+
+static defupd_code get(const char *source, const char *proxy, struct du_fetch_file *file,
+                       defupd_error *err)
+{
+    return get_in(source, proxy, 0, file, err);
 }
 
 /* http://joe:PASSWORD@127.0.0.1:PORT */
@@ -107,9 +115,11 @@ static void a_download_cut_by_the_proxy_has_its_own_code(void)
     help_rules("x=status:502");
     T_FAILS(get("http://h.invalid", proxy.url, &file, &err), DEFUPD_E_PROXY_DOWNLOAD, &err);
     help_rules("x=stall:2");
-    T_FAILS(get("http://h.invalid", proxy.url, &file, &err), DEFUPD_E_STALLED, &err);
+    T_FAILS(get_in("http://h.invalid", proxy.url, HELP_HASTY_MS, &file, &err), DEFUPD_E_STALLED,
+            &err);
     help_rules("*=silent"); /* also to CONNECT: connected, then nothing */
-    T_FAILS(get("https://h.invalid", proxy.url, &file, &err), DEFUPD_E_PROXY_DOWNLOAD, &err);
+    T_FAILS(get_in("https://h.invalid", proxy.url, HELP_HASTY_MS, &file, &err),
+            DEFUPD_E_PROXY_DOWNLOAD, &err);
     help_rules("*=close");
     T_FAILS(get("https://h.invalid", proxy.url, &file, &err), DEFUPD_E_PROXY_DOWNLOAD, &err);
 }
@@ -154,15 +164,12 @@ static void the_environment_is_not_asked(void)
 
 int main(void)
 {
-    T_RUN(a_proxy_carries_http);
-    T_RUN(wrong_credentials_are_the_proxys_own_code);
+    SERVER_RUN("tinyproxy", a_proxy_carries_http);
+    SERVER_RUN("tinyproxy", wrong_credentials_are_the_proxys_own_code);
     T_RUN(a_proxy_that_is_down_is_not_the_servers_fault);
-    T_RUN(a_proxy_that_cannot_get_on_has_its_own_code);
+    SERVER_RUN("tinyproxy", a_proxy_that_cannot_get_on_has_its_own_code);
     T_RUN(a_download_cut_by_the_proxy_has_its_own_code);
-    if (t_shell("command -v squid > /dev/null") == 0)
-        T_RUN(an_error_page_that_squid_made_is_told_from_one_that_it_passed_on);
-    else
-        T_SKIP("an_error_page_that_squid_made_is_told_from_one_that_it_passed_on", "no squid");
-    T_RUN(the_environment_is_not_asked);
+    SERVER_RUN("squid", an_error_page_that_squid_made_is_told_from_one_that_it_passed_on);
+    SERVER_RUN("tinyproxy", the_environment_is_not_asked);
     return T_DONE();
 }

@@ -152,11 +152,11 @@ static void certificates_are_checked_through_a_tunnel_too(void)
 
 int main(void)
 {
-    T_RUN(https_works_with_the_right_ca_and_not_without);
-    T_RUN(a_certificate_for_another_name_is_refused);
-    T_RUN(an_expired_certificate_is_refused);
-    T_RUN(a_server_without_tls_or_with_an_old_one_is_no_tls_server);
-    T_RUN(https_never_becomes_http);
-    T_RUN(certificates_are_checked_through_a_tunnel_too);
+    SERVER_RUN("nginx openssl", https_works_with_the_right_ca_and_not_without);
+    SERVER_RUN("nginx openssl", a_certificate_for_another_name_is_refused);
+    SERVER_RUN("nginx openssl", an_expired_certificate_is_refused);
+    SERVER_RUN("nginx openssl", a_server_without_tls_or_with_an_old_one_is_no_tls_server);
+    SERVER_RUN("nginx openssl", https_never_becomes_http);
+    SERVER_RUN("nginx openssl tinyproxy", certificates_are_checked_through_a_tunnel_too);
     return T_DONE();
 }

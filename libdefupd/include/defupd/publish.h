@@ -33,13 +33,14 @@ typedef struct defupd_repo_options {
     uint32_t reserved;          /**< 0 */
     const char *repo_dir;       /**< Required. */
     const char *keys_dir;       /**< Default repo_dir + ".keys". */
+    const char *temp_dir;       /**< Where `verify` unpacks. Default "/tmp". */
     defupd_repo_say_fn on_say;  /**< Default: none. */
     void *say_user;
 } defupd_repo_options;
 
-#define DEFUPD_REPO_OPTIONS_INIT                                   \
-    {                                                              \
-        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_OPTIONS_INIT                                      \
+    {                                                                 \
+        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /** Prepare. Touches nothing. DEFUPD_E_INVALID, DEFUPD_E_NOMEM. @since 0.1 */
@@ -88,6 +89,25 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_key_list(defupd_repo *repo,
                                                               defupd_repo_key_fn on_key, void *user,
                                                               defupd_error *error);
 
+/** What was published. Start from DEFUPD_REPO_ADDED_INIT. */
+typedef struct defupd_repo_added {
+    uint32_t struct_size;
+    uint32_t shared;       /**< 1: an earlier release's object has the same tree and is used. */
+    uint64_t files;        /**< Of the tree. */
+    uint64_t tree_bytes;   /**< Sum of their sizes. */
+    uint64_t bundle_bytes; /**< Of the object. */
+    uint64_t releases;     /**< In the manifest now. */
+    uint64_t oldest;       /**< The lowest version in it. */
+    uint64_t dropped;      /**< Old releases that left the manifest by this one. */
+    char tree[72];         /**< Digest of the tree's index, hex. */
+    char object[72];       /**< Digest of the bundle, hex. */
+} defupd_repo_added;
+
+#define DEFUPD_REPO_ADDED_INIT                                           \
+    {                                                                    \
+        (uint32_t)sizeof(defupd_repo_added), 0, 0, 0, 0, 0, 0, 0, "", "" \
+    }
+
 /** A release to publish. Start from DEFUPD_REPO_RELEASE_INIT. Borrowed during the call. */
 typedef struct defupd_repo_release {
     uint32_t struct_size;
@@ -99,18 +119,20 @@ typedef struct defupd_repo_release {
     const char *label;         /**< Default: none. At most 64 bytes. */
     const char *licence_class; /**< `class` of the manifest. Default: none. */
     const char *note;          /**< Default: none. At most 256 bytes. */
+    defupd_repo_added *added;  /**< Filled on success. Default: none. */
 } defupd_repo_release;
 
-#define DEFUPD_REPO_RELEASE_INIT                                      \
-    {                                                                 \
-        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_RELEASE_INIT                                         \
+    {                                                                    \
+        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /**
  * Bundle a tree and publish it: object, manifest, targets, snapshot, timestamp, in this order.
- * DEFUPD_E_TREE_FORBIDDEN (the message names the path), DEFUPD_E_VERSION_ORDER, DEFUPD_E_KEY,
- * DEFUPD_E_REPO, DEFUPD_E_BUSY, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the
- * repository as it was. @since 0.1
+ * DEFUPD_E_INVALID, DEFUPD_E_TREE_FORBIDDEN (the message names the path), DEFUPD_E_VERSION_ORDER,
+ * DEFUPD_E_KEY, DEFUPD_E_REPO, DEFUPD_E_BUSY, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers
+ * see the repository as it was. A manifest keeps the newest 30 releases, fewer when they do not fit
+ * in 16 KiB. @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *repo,
                                                                  const defupd_repo_release *release,

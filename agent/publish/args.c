@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tool.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+defupd_code pt_fail(defupd_error *err, defupd_code code, const char *format, ...)
+{
+    va_list args;
+
+    err->code = code;
+    err->sys_errno = 0;
+    err->origin = "agent/publish";
+    va_start(args, format);
+    (void)vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    return code;
+}
+
+/* Decimal without sign or leading zeros, 1 to max. */
+static bool number(const char *text, uint64_t max, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    if (text[0] < '1' || text[0] > '9')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9' || __builtin_mul_overflow(n, 10U, &n) ||
+            __builtin_add_overflow(n, (unsigned)(*text - '0'), &n))
+            return false;
+    }
+    *out = n;
+    return n <= max;
+}
+
+/* Exactly YYYY-MM-DDTHH:MM:SSZ. */
+static bool time_of(const char *text, int64_t *out)
+{
+    char again[32];
+    struct tm tm = { 0 };
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    time_t at;
+
+    if (end == NULL || *end != '\0')
+        return false;
+    at = timegm(&tm);
+    /* strptime() takes one digit for two, and 30 February for 2 March. */
+    if (strftime(again, sizeof again, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0 || strcmp(again, text) != 0)
+        return false;
+    *out = (int64_t)at;
+    return at > 0;
+}
+
+static const struct pt_command *find_command(const char *first, const char *second, bool *two)
+{
+    for (size_t i = 0; i < pt_command_count; i++) {
+        const char *name = pt_commands[i].name;
+        const size_t len = strcspn(name, " ");
+
+        *two = name[len] == ' ';
+        if (strlen(first) != len || strncmp(first, name, len) != 0)
+            continue;
+        if (!*two || (second != NULL && strcmp(name + len + 1, second) == 0))
+            return &pt_commands[i];
+    }
+    return NULL;
+}
+
+/* One option; *at moves over its argument. */
+static defupd_code take_option(struct pt_args *args, char *const **at, defupd_error *err)
+{
+    const char *name = **at + 2, *equals = strchr(name, '=');
+    const size_t len = equals == NULL ? strlen(name) : (size_t)(equals - name);
+
+    for (size_t i = 0; i < PT_OPT_COUNT; i++) {
+        const struct pt_option *option = &pt_options[i];
+
+        if (strlen(option->name) != len || strncmp(option->name, name, len) != 0)
+            continue;
+        if (args->value[i] != NULL && option->arg != NULL)
+            return pt_fail(err, DEFUPD_E_INVALID, "--%s is given twice", option->name);
+        if (option->arg == NULL && equals != NULL)
+            return pt_fail(err, DEFUPD_E_INVALID, "--%s takes no argument", option->name);
+        if (option->arg == NULL) {
+            args->value[i] = "";
+            return DEFUPD_OK;
+        }
+        args->value[i] = equals != NULL ? equals + 1 : *++*at;
+        if (args->value[i] == NULL)
+            return pt_fail(err, DEFUPD_E_INVALID, "--%s needs %s", option->name, option->arg);
+        return DEFUPD_OK;
+    }
+    return pt_fail(err, DEFUPD_E_INVALID, "no such option: --%.*s", (int)len, name);
+}
+
+static defupd_code take_words(struct pt_args *args, const char *const *word, size_t count,
+                              defupd_error *err)
+{
+    size_t skip;
+    bool two;
+
+    args->command = find_command(word[0], count > 1 ? word[1] : NULL, &two);
+    if (args->command == NULL && strcmp(word[0], "key") == 0)
+        return pt_fail(err, DEFUPD_E_INVALID, "key: say 'key generate' or 'key list'");
+    if (args->command == NULL)
+        return pt_fail(err, DEFUPD_E_INVALID, "no such command: %s", word[0]);
+    if (args->value[PT_OPT_HELP] != NULL)
+        return DEFUPD_OK;
+    skip = two ? 2 : 1;
+    if (count - skip != args->command->words)
+        return pt_fail(
+            err, DEFUPD_E_INVALID, "%s: expected %s, %zu words given", args->command->name,
+            args->command->words > 0 ? args->command->synopsis : "no words", count - skip);
+    for (size_t i = 0; i < args->command->words; i++)
+        args->word[i] = word[skip + i];
+    return DEFUPD_OK;
+}
+
+static defupd_code check_values(struct pt_args *args, defupd_error *err)
+{
+    const char *level = args->value[PT_OPT_LEVEL], *published = args->value[PT_OPT_PUBLISHED];
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < PT_OPT_COUNT; i++)
+        if (args->value[i] != NULL && ((PT_COMMON | args->command->options) & PT_BIT(i)) == 0)
+            return pt_fail(err, DEFUPD_E_INVALID, "%s takes no --%s", args->command->name,
+                           pt_options[i].name);
+    if (args->value[PT_OPT_REPO] == NULL)
+        return pt_fail(err, DEFUPD_E_INVALID, "--repo DIR is needed");
+    if (level != NULL && !number(level, 19, &n))
+        return pt_fail(err, DEFUPD_E_INVALID, "--level %s: not from 1 to 19", level);
+    args->level = (uint32_t)n;
+    if (published != NULL && !time_of(published, &args->published))
+        return pt_fail(err, DEFUPD_E_INVALID, "--published %s: not YYYY-MM-DDTHH:MM:SSZ",
+                       published);
+    if (args->command->run == pt_add_release &&
+        !number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
+        return pt_fail(err, DEFUPD_E_INVALID, "version %s: not an integer from 1 to 2^53 - 1",
+                       args->word[1]);
+    return DEFUPD_OK;
+}
+
+defupd_code pt_args_parse(struct pt_args *args, char *const *argv, defupd_error *err)
+{
+    const char *word[2 + PT_WORDS_MAX + 1];
+    bool options = true;
+    size_t count = 0;
+    defupd_code rc;
+
+    *args = (struct pt_args){ 0 };
+    for (char *const *at = argv; *at != NULL; at++) {
+        if (options && strcmp(*at, "--") == 0) {
+            options = false;
+        } else if (options && strncmp(*at, "--", 2) == 0) {
+            rc = take_option(args, &at, err);
+            if (rc != DEFUPD_OK)
+                return rc;
+        } else if (options && (*at)[0] == '-' && (*at)[1] != '\0') {
+            return pt_fail(err, DEFUPD_E_INVALID, "no such option: %s", *at);
+        } else if (count < sizeof word / sizeof word[0]) {
+            word[count++] = *at;
+        } else {
+            return pt_fail(err, DEFUPD_E_INVALID, "too many words: %s", *at);
+        }
+    }
+    if (count > 0) {
+        rc = take_words(args, word, count, err);
+        if (rc != DEFUPD_OK)
+            return rc;
+    }
+    if (args->value[PT_OPT_HELP] != NULL || args->value[PT_OPT_VERSION] != NULL)
+        return DEFUPD_OK;
+    if (count == 0)
+        return pt_fail(err, DEFUPD_E_INVALID, "no command");
+    return check_values(args, err);
+}

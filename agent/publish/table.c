@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tool.h"
+
+#include <string.h>
+
+const struct pt_option pt_options[PT_OPT_COUNT] = {
+    [PT_OPT_REPO] = { "repo", "DIR", "the repository's folder; required" },
+    [PT_OPT_KEYS] = { "keys", "DIR", "folder of the private keys, mode 0700; default: DIR.keys" },
+    [PT_OPT_HELP] = { "help", NULL, "this help, or that of a command" },
+    [PT_OPT_VERSION] = { "version", NULL, "the version" },
+    [PT_OPT_LEVEL] = { "level", "N", "compression level of bundles, 1 to 19; default: 19" },
+    [PT_OPT_LABEL] = { "label", "L", "a name of the release for people, at most 64 bytes" },
+    [PT_OPT_CLASS] = { "class", "C", "licence class, at most 64 bytes" },
+    [PT_OPT_NOTE] = { "note", "T", "text for people, at most 256 bytes" },
+    [PT_OPT_PUBLISHED] = { "published", "TIME",
+                           "time of publication, YYYY-MM-DDTHH:MM:SSZ, not in the future; default: "
+                           "now" },
+    [PT_OPT_TYPE] = { "type", "TYPE",
+                      "ed25519, ecdsa or rsa; default: ecdsa for root and targets, else ed25519" },
+    [PT_OPT_JSON] = { "json", NULL, "the result as one JSON object" },
+    [PT_OPT_LISTEN] = { "listen", "ADDR:PORT",
+                        "where to listen; default: 127.0.0.1:0, port 0 is any free one" },
+    [PT_OPT_LOG] = { "log", "FILE", "append a line METHOD PATH STATUS BYTES for each request" },
+};
+
+const struct pt_command pt_commands[] = {
+    { "init", "", "make an empty, signed repository",
+      "Roles without a key get one: ECDSA P-256 for root and targets, Ed25519 for snapshot and "
+      "timestamp. Clients are given metadata/1.root.json as their trusted root. Keep the private "
+      "keys away from the server.",
+      0, 0, pt_init },
+    { "key generate", "ROLE", "make a private key for a role, before init",
+      "ROLE is root, targets, snapshot or timestamp. Prints the key's id.", 1, PT_BIT(PT_OPT_TYPE),
+      pt_key_generate },
+    { "key list", "", "list the keys of the keys folder and of the root",
+      "Columns: role, type, whether the private half is here, whether the root names it, id, file.",
+      0, 0, pt_key_list },
+    { "add-release", "C V TREE_DIR", "bundle a folder and publish it",
+      "Publishes the files of TREE_DIR as version V of component C. V is an integer higher than "
+      "all published ones. Symbolic links, special files, empty folders, setuid, setgid or sticky "
+      "bits and names that not every file system can hold are refused with their path. Readers see "
+      "the release when all of it is in place.",
+      3,
+      PT_BIT(PT_OPT_LEVEL) | PT_BIT(PT_OPT_LABEL) | PT_BIT(PT_OPT_CLASS) | PT_BIT(PT_OPT_NOTE) |
+          PT_BIT(PT_OPT_PUBLISHED),
+      pt_add_release },
+    { "refresh", "", "sign the timestamp anew",
+      "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
+      "when "
+      "half of their life is over and their keys are there.",
+      0, 0, pt_refresh },
+    { "verify", "", "check the whole repository as a client and an auditor would",
+      "Signatures, expiry, digests, and every object: there, right, and unpacking to its tree. "
+      "Needs no key. One line for each defect; exit code 65 when there is any. Objects are "
+      "unpacked below TMPDIR.",
+      0, PT_BIT(PT_OPT_JSON), pt_verify },
+    { "serve", "", "serve the repository over HTTP, for trials",
+      "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "
+      "can do this; nothing in a repository needs one of its own.",
+      0, PT_BIT(PT_OPT_LISTEN) | PT_BIT(PT_OPT_LOG), pt_serve },
+};
+const size_t pt_command_count = sizeof pt_commands / sizeof pt_commands[0];
+
+#define WIDTH 80
+
+/* Words of `text`, wrapped, each line indented; the cursor stands at column `at`. */
+static void wrap(FILE *out, const char *text, size_t indent, size_t at)
+{
+    while (*text != '\0') {
+        const size_t len = strcspn(text, " ");
+
+        if (at > indent && at + 1 + len > WIDTH) {
+            (void)fputc('\n', out);
+            at = 0;
+        }
+        if (at < indent)
+            at += (size_t)fprintf(out, "%*s", (int)(indent - at), "");
+        else if (at > indent)
+            at += (size_t)fprintf(out, " ");
+        at += (size_t)fprintf(out, "%.*s", (int)len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+    (void)fputc('\n', out);
+}
+
+static void help_options(FILE *out, uint32_t options)
+{
+    for (size_t i = 0; i < PT_OPT_COUNT; i++) {
+        const struct pt_option *option = &pt_options[i];
+        size_t at;
+
+        if ((options & PT_BIT(i)) == 0)
+            continue;
+        at = (size_t)fprintf(out, "  --%s%s%s", option->name, option->arg != NULL ? " " : "",
+                             option->arg != NULL ? option->arg : "");
+        if (at + 2 > 22) {
+            (void)fputc('\n', out);
+            at = 0;
+        }
+        wrap(out, option->help, 22, at);
+    }
+}
+
+void pt_help(FILE *out, const struct pt_command *command)
+{
+    if (command != NULL) {
+        (void)fprintf(out, "Usage: defupd-publish --repo DIR [OPTION]... %s%s%s\n\n", command->name,
+                      command->synopsis[0] != '\0' ? " " : "", command->synopsis);
+        wrap(out, command->text, 0, 0);
+        (void)fputs("\nOptions:\n", out);
+        help_options(out, command->options | PT_COMMON);
+        return;
+    }
+    (void)fputs("Usage: defupd-publish --repo DIR [OPTION]... COMMAND [ARGUMENT]...\n\n", out);
+    wrap(out,
+         "Publish security definitions: a repository of static, signed files that any web server "
+         "can carry.",
+         0, 0);
+    (void)fputs("\nCommands (C is a component, V a version):\n", out);
+    for (size_t i = 0; i < pt_command_count; i++) {
+        size_t at = (size_t)fprintf(out, "  %s %s", pt_commands[i].name, pt_commands[i].synopsis);
+        wrap(out, pt_commands[i].summary, 30, at);
+    }
+    (void)fputs("\nOptions, before or after the command:\n", out);
+    help_options(out, PT_COMMON);
+    (void)fputs("\n'defupd-publish COMMAND --help' tells more about a command.\n", out);
+}

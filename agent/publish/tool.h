@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The publisher's command line: one table of commands and options, from which parsing and --help
+ * come; tests/flow/test_publish_tool.sh compares the man page with it. */
+#ifndef PT_TOOL_H
+#define PT_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <defupd/publish.h>
+
+#define PT_WORDS_MAX 3
+
+enum pt_option_id {
+    PT_OPT_REPO, /* of every command */
+    PT_OPT_KEYS,
+    PT_OPT_HELP,
+    PT_OPT_VERSION,
+    PT_OPT_LEVEL, /* of some */
+    PT_OPT_LABEL,
+    PT_OPT_CLASS,
+    PT_OPT_NOTE,
+    PT_OPT_PUBLISHED,
+    PT_OPT_TYPE,
+    PT_OPT_JSON,
+    PT_OPT_LISTEN,
+    PT_OPT_LOG,
+    PT_OPT_COUNT
+};
+#define PT_BIT(id) (UINT32_C(1) << (id))
+#define PT_COMMON \
+    (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION))
+
+struct pt_option {
+    const char *name;
+    const char *arg; /* NULL: a switch */
+    const char *help;
+};
+extern const struct pt_option pt_options[PT_OPT_COUNT];
+
+struct pt_args {
+    const struct pt_command *command; /* NULL with --help or --version alone */
+    const char *value[PT_OPT_COUNT];  /* NULL when not given; "" for a switch */
+    const char *word[PT_WORDS_MAX];   /* the command's arguments */
+    uint32_t level;
+    uint64_t version;
+    int64_t published;
+};
+
+struct pt_command {
+    const char *name; /* "init", "key generate" */
+    const char *synopsis;
+    const char *summary;
+    const char *text;
+    size_t words;     /* arguments it takes, all required */
+    uint32_t options; /* PT_BIT()s beside PT_COMMON */
+    defupd_code (*run)(const struct pt_args *args, defupd_error *err);
+};
+extern const struct pt_command pt_commands[];
+extern const size_t pt_command_count;
+
+/* Read the command line. DEFUPD_E_INVALID with one line for the person. */
+DEFUPD_MUST_CHECK defupd_code pt_args_parse(struct pt_args *args, char *const *argv,
+                                            defupd_error *err);
+void pt_help(FILE *out, const struct pt_command *command); /* NULL: of the program */
+
+/* Fill err, return code. */
+__attribute__((format(printf, 3, 4))) defupd_code pt_fail(defupd_error *err, defupd_code code,
+                                                          const char *format, ...);
+/* The error for people, on stderr. */
+void pt_show_error(const defupd_error *err);
+
+/* commands.c */
+defupd_code pt_init(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);
+defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
+defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
+defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
+/* serve.c */
+defupd_code pt_serve(const struct pt_args *args, defupd_error *err);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A publisher whose disk fails at each step: readers find the old or the new state, whole, and the
+ * next run goes on. ./check takes a spread of the steps, ./check full every one. */
+#include <dirent.h>
+
+#include "fault.h"
+#include "t_publish.h"
+
+static const enum fault_mode modes[] = { FAULT_ONCE, FAULT_FROM_THEN_ON };
+
+static int stride(void)
+{
+    return getenv("DEFUPD_LONG") != NULL ? 1 : 5;
+}
+
+/* No power is cut here, so nothing needs to reach the disk; the call still counts and fails. */
+static int counted_fsync(int fd)
+{
+    (void)fd;
+    return fault_here() ? -1 : 0;
+}
+
+static struct du_sys failing_sys, fast_sys;
+
+static void make_tables(void)
+{
+    failing_sys = fault_sys;
+    fast_sys = du_sys_posix;
+    failing_sys.fsync = fast_sys.fsync = counted_fsync;
+}
+
+/* With the fastest keys: hundreds of rounds check every signature. */
+static void init(defupd_repo *repo)
+{
+    defupd_error err = { 0 };
+
+    T_OK(defupd_repo_key_generate(repo, "root", "ed25519", NULL, &err), &err);
+    T_OK(defupd_repo_key_generate(repo, "targets", "ed25519", NULL, &err), &err);
+    T_OK(defupd_repo_init(repo, &err), &err);
+}
+
+static int open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return n;
+}
+
+/* The newest published version of tetra; 0 without one. */
+static uint64_t published(defupd_repo *repo)
+{
+    DU_AUTO_DIRS dirs = DU_DIRS;
+    DU_AUTO_STATE state = { 0 };
+    DU_AUTO_MANIFEST *manifest = NULL;
+    defupd_error err = { 0 };
+
+    T_OK(du_dirs_open(repo, &dirs, false, &err), &err);
+    T_OK(du_state_load(repo, &dirs, &state, &err), &err);
+    T_OK(du_state_manifest(repo, &dirs, &state, "tetra", &manifest, &err), &err);
+    return manifest == NULL || manifest->count == 0 ? 0 : manifest->release[0].version;
+}
+
+static void check_verifies(defupd_repo *repo)
+{
+    struct t_said found = { 0 };
+    defupd_error err = { 0 };
+
+    T_OK(defupd_repo_verify(repo, t_say, &found, &err), &err);
+    if (found.lines > 0)
+        printf("# %s", found.text);
+}
+
+static void add_rounds(defupd_repo *repo, enum fault_mode mode, int error)
+{
+    int rounds = 0;
+
+    for (struct fault f = fault_start(mode, error); fault_round(&f); rounds++) {
+        const int before = open_descriptors();
+        defupd_error err = { 0 };
+        defupd_code rc;
+        uint64_t version;
+
+        T_CHECK(t_shell("rm -rf repo && cp -a base repo") == 0);
+        repo->sys = &failing_sys;
+        rc = t_add(repo, "tetra", 2, "tree-2", NULL, &err);
+        fault_stop(&f);
+        repo->sys = &fast_sys;
+        version = published(repo);
+        if (rc == DEFUPD_OK)
+            T_CHECK(version == 2);
+        else
+            T_CHECK((version == 1 || version == 2) && err.message[0] != '\0');
+        check_verifies(repo);
+        T_OK(t_add(repo, "tetra", 3, "tree-3", NULL, &err), &err);
+        T_CHECK(published(repo) == 3);
+        check_verifies(repo);
+        T_CHECK(open_descriptors() == before);
+        if (t_failed > 0) {
+            printf("# in round %d, mode %d, error %d: %s\n", f.fail_at, (int)mode, error,
+                   err.message);
+            return;
+        }
+        f.fail_at += stride() - 1;
+    }
+    printf("# %d rounds\n", rounds);
+    T_CHECK(rounds > 10);
+}
+
+static void readers_find_the_old_or_the_new_release(void)
+{
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+
+    t_tree("tree-1", "one");
+    t_tree("tree-2", "two");
+    t_tree("tree-3", "three");
+    init(repo);
+    T_OK(t_add(repo, "tetra", 1, "tree-1", NULL, &err), &err);
+    T_CHECK(t_shell("cp -a repo base") == 0);
+    add_rounds(repo, FAULT_ONCE, EIO);
+    if (t_failed == 0)
+        add_rounds(repo, FAULT_FROM_THEN_ON, ENOSPC);
+}
+
+static void a_failed_refresh_leaves_a_repository_that_verifies(void)
+{
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+    int64_t now;
+
+    init(repo);
+    T_CHECK(t_shell("cp -a repo base") == 0);
+    now = du_sys_posix.now_s() + 60 * 24 * 3600; /* everything is due */
+    for (size_t m = 0; m < 2; m++) {
+        for (struct fault f = fault_start(modes[m], EIO); fault_round(&f);) {
+            T_CHECK(t_shell("rm -rf repo && cp -a base repo") == 0);
+            t_clock(repo, now);
+            t_sys = failing_sys;
+            t_sys.now_s = t_now_s;
+            const defupd_code rc = defupd_repo_refresh(repo, &err);
+            fault_stop(&f);
+            t_clock(repo, now);
+            if (rc == DEFUPD_OK)
+                check_verifies(repo);
+            T_OK(defupd_repo_refresh(repo, &err), &err);
+            check_verifies(repo);
+            f.fail_at += stride() - 1;
+        }
+    }
+}
+
+static void init_can_be_repeated_until_it_succeeds(void)
+{
+    for (size_t m = 0; m < 2; m++) {
+        for (struct fault f = fault_start(modes[m], EIO); fault_round(&f);) {
+            T_AUTO_REPO *repo = t_repo(NULL);
+            const int before = open_descriptors();
+            defupd_error err = { 0 };
+            defupd_code rc;
+
+            T_CHECK(t_shell("rm -rf repo repo.keys") == 0);
+            repo->sys = &failing_sys;
+            rc = defupd_repo_init(repo, &err);
+            fault_stop(&f);
+            repo->sys = &fast_sys;
+            T_CHECK(open_descriptors() == before);
+            if (access("repo/metadata/timestamp.json", F_OK) == 0)
+                T_FAILS(defupd_repo_init(repo, &err), DEFUPD_E_REPO_EXISTS, &err);
+            else
+                T_OK(defupd_repo_init(repo, &err), &err);
+            check_verifies(repo);
+            if (t_failed > 0) {
+                printf("# in round %d, mode %zu, result %d\n", f.fail_at, m, (int)rc);
+                return;
+            }
+            f.fail_at += stride() - 1;
+        }
+    }
+}
+
+/* The audit itself must not take a failing disk for a right repository. */
+static void verify_on_a_failing_disk_is_never_content(void)
+{
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+
+    t_tree("tree-1", "one");
+    init(repo);
+    T_OK(t_add(repo, "tetra", 1, "tree-1", NULL, &err), &err);
+    for (struct fault f = fault_start(FAULT_FROM_THEN_ON, EIO); fault_round(&f);) {
+        const int before = open_descriptors();
+        repo->sys = &failing_sys;
+        const defupd_code rc = defupd_repo_verify(repo, NULL, NULL, &err);
+        fault_stop(&f);
+        repo->sys = &fast_sys;
+        T_CHECK((rc != DEFUPD_OK) == f.hit);
+        T_CHECK(open_descriptors() == before);
+        f.fail_at += stride() - 1;
+    }
+}
+
+int main(void)
+{
+    make_tables();
+    T_RUN(readers_find_the_old_or_the_new_release);
+    T_RUN(a_failed_refresh_leaves_a_repository_that_verifies);
+    T_RUN(init_can_be_repeated_until_it_succeeds);
+    T_RUN(verify_on_a_failing_disk_is_never_content);
+    return T_DONE();
+}

@@ -1,0 +1,239 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# defupd-publish from the command line.
+. "$SOURCE/tests/tools/tap.sh"
+
+publish() {
+    defupd-publish --repo repo "$@"
+}
+
+tree() { # NAME TEXT
+    mkdir -p "$1/sub dir"
+    printf '%s\n' "$2" >"$1/rules"
+    seq 1 2000 >"$1/sub dir/same"
+    printf '#!/bin/sh\n' >"$1/tool"
+    chmod 755 "$1/tool"
+}
+
+a_release_is_made_and_told() {
+    tree one 1
+    want 0 publish init
+    says 'trusted root  repo/metadata/1.root.json'
+    want 0 publish add-release tetra 1003 one --label 297.0.0.0 --class antimalware --note 'a note' \
+        --level 3 --published 2026-01-02T03:04:05Z
+    says 'files         3'
+    says "bytes         $(cat one/rules one/tool 'one/sub dir/same' | wc -c)"
+    says 'versions      1, from 1003 to 1003'
+    says 'trusted root  repo/metadata/1.root.json'
+    object=$(sed -n 's/^object *//p' out)
+    [ "$(sha256sum <"repo/$object" | cut -c1-64)" = "$(basename "$object")" ] || fail "$object"
+    says "bundle        $(stat -c %s "repo/$object") bytes"
+    grep -q 'version="1003" label="297.0.0.0" published="2026-01-02T03:04:05Z"' \
+        repo/targets/tetra/*.xml || fail "$(cat repo/targets/tetra/*.xml)"
+    want 0 publish verify
+    says 'tetra: 1 release'
+    says 'repository is right'
+    mkdir unpacked
+    tar --zstd -C unpacked -xf "repo/$object" || fail 'tar cannot unpack it'
+    same one unpacked
+}
+
+options_stand_anywhere_and_with_an_equals_sign() {
+    tree one 1
+    want 0 defupd-publish init --repo=repo --keys=secret
+    [ -d secret ] || fail 'no folder of keys'
+    want 0 defupd-publish --keys secret add-release --label=x --repo repo -- tetra 1 one
+    want 0 defupd-publish refresh --repo repo --keys secret
+    says 'signed timestamp version 3, valid until'
+}
+
+a_wrong_command_line_is_told_and_ends_with_64() {
+    tree one 1
+    want 64 defupd-publish
+    want 64 defupd-publish --repo repo
+    want 64 defupd-publish init
+    says '--repo DIR is needed'
+    want 64 publish nonsense
+    says 'no such command: nonsense'
+    want 64 publish key
+    want 64 publish key nonsense
+    want 64 publish init more
+    want 64 publish add-release tetra 1
+    want 64 publish add-release tetra 1 one two three
+    want 64 publish --nonsense init
+    want 64 publish -x init
+    want 64 publish init --label x
+    says 'init takes no --label'
+    want 64 publish init --repo again
+    want 64 publish init --keys
+    want 64 publish verify --json=yes
+    want 64 publish key generate mirrors
+    want 64 publish key generate root --type dsa
+    [ ! -e repo ] || fail 'something was made'
+    want 0 publish init
+    local bad
+    for bad in 0 01 -1 1.5 abc '' 9007199254740992 99999999999999999999; do
+        want 64 publish add-release tetra "$bad" one
+    done
+    for bad in 0 20 x; do
+        want 64 publish add-release tetra 1 one --level "$bad"
+    done
+    for bad in 2026-01-02 2026-02-30T00:00:00Z 2026-01-02T03:04:05+00:00 1970-01-01T00:00:00Z \
+        2026-1-2T03:04:05Z now 2999-01-01T00:00:00Z; do
+        want 64 publish add-release tetra 1 one --published "$bad"
+    done
+    want 64 publish add-release Tetra 1 one
+    want 64 publish add-release tetra 1 nothing
+}
+
+an_error_is_one_line_and_its_advice() {
+    tree one 1
+    ln -s rules one/link
+    want 0 publish init
+    want 65 publish add-release tetra 1 one
+    [ "$(wc -l <err)" = 2 ] || fail "$(cat err)"
+    [ ! -s out ] || fail "$(cat out)"
+    head -1 err | grep -q '^defupd-publish: tetra 1: tree one: .*link' || fail "$(cat err)"
+    tail -1 err | grep -qx '  -2403 TREE_FORBIDDEN: remove or rename what the message names' ||
+        fail "$(cat err)"
+}
+
+each_failure_has_its_exit_code() {
+    tree one 1
+    want 65 publish refresh
+    want 0 publish init
+    want 73 publish init
+    want 0 publish add-release tetra 2 one
+    want 65 publish add-release tetra 2 one
+    says 'not newer than the published version 2'
+    chmod 0750 repo.keys
+    want 77 publish refresh
+    says 'repo.keys has mode 0750'
+    chmod 0700 repo.keys
+    rm repo.keys/timestamp-*
+    want 77 publish refresh
+    want 73 defupd-publish --repo no/such/place init
+    want 73 publish key generate root
+    echo x >>repo/metadata/timestamp.json
+    want 65 publish verify
+    says 'defect: repository repo: metadata/timestamp.json'
+}
+
+keys_are_listed_and_never_shown() {
+    want 0 publish key generate root --type ed25519
+    local id
+    id=$(cat out)
+    [[ $id =~ ^[0-9a-f]{64}$ ]] || fail "$id"
+    want 0 publish key list
+    says "root       ed25519  private  unused    $id  root-${id:0:8}.pem"
+    want 0 publish init
+    cat out err >all
+    want 0 publish key list
+    cat out err >>all
+    says "root       ed25519  private  in-root   $id  root-${id:0:8}.pem"
+    [ "$(wc -l <out)" = 4 ] || fail "$(cat out)"
+    mv repo.keys/root-* .
+    want 0 publish key list
+    says "root       ed25519  public   in-root   $id  -"
+    # No line of a private key's PEM is in what was printed or published.
+    grep -hv -e '-----' root-*.pem repo.keys/*.pem >secret
+    ! grep -rqFf secret all repo || fail 'a private key was shown'
+}
+
+two_at_once_publish_one_after_the_other_or_are_told() {
+    local i busy=0 done=0 status pids=()
+    tree one 1
+    # Random bytes compress slowly, so that the runs meet.
+    head -c 6000000 /dev/urandom >one/big
+    want 0 publish init
+    for i in 1 2 3 4 5 6; do
+        defupd-publish --repo repo add-release "c$i" 1 one >"out.$i" 2>"err.$i" &
+        pids+=($!)
+    done
+    for i in 1 2 3 4 5 6; do
+        status=0
+        wait "${pids[i - 1]}" || status=$?
+        case $status in
+        0) done=$((done + 1)) ;;
+        75)
+            busy=$((busy + 1))
+            grep -q 'in use by another publisher' "err.$i" || fail "$(cat "err.$i")"
+            ;;
+        *) fail "exit $status: $(cat "err.$i")" ;;
+        esac
+    done
+    [ $done -ge 1 ] || fail 'nobody published'
+    [ $((done + busy)) = 6 ] || fail "$done and $busy"
+    want 0 publish verify
+    [ "$(grep -c ': 1 release' out)" = $done ] || fail "$(cat out)"
+}
+
+# Killed at any time: the repository verifies, and the next run goes on.
+a_killed_publisher_leaves_a_repository_that_verifies() {
+    local i
+    tree one 1
+    head -c 300000 /dev/urandom >one/big
+    want 0 publish init
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        echo "$i" >one/rules
+        defupd-publish --repo repo add-release --level 1 tetra "$((2 * i))" one >/dev/null 2>&1 &
+        sleep "0.0$((i - 1))"
+        kill -KILL $! 2>/dev/null
+        wait $! 2>/dev/null
+        want 0 publish verify
+        want 0 publish add-release --level 1 tetra "$((2 * i + 1))" one
+    done
+    want 0 publish verify
+}
+
+verify_tells_defects_as_json_too() {
+    tree one 1
+    want 0 publish init
+    want 0 publish add-release tetra 1 one
+    want 0 publish verify --json
+    /usr/bin/python3 -c 'import json, sys
+d = json.load(open("out"))
+assert d == {"repository": "repo", "defects": [], "code": 0, "ok": True}, d' || fail "$(cat out)"
+    rm -r repo/objects/*/*
+    want 65 publish verify --json
+    /usr/bin/python3 -c 'import json, sys
+d = json.load(open("out"))
+assert not d["ok"] and d["code"] == -2901 and len(d["defects"]) == 1, d
+assert "tetra 1: open objects/" in d["defects"][0], d' || fail "$(cat out)"
+}
+
+help_and_man_page_tell_the_same() {
+    local man=$SOURCE/docs/man/defupd-publish.1 command option plain
+    want 0 defupd-publish --version
+    says 'defupd-publish '
+    want 0 defupd-publish --help
+    sed -n '/^Commands/,/^$/s/^  \([a-z][a-z-]*\( generate\| list\)\?\).*/\1/p' out >commands
+    [ "$(wc -l <commands)" -ge 7 ] || fail "$(cat commands)"
+    sed -n 's/^  \(--[a-z]*\).*/\1/p' out >options
+    plain=$(sed 's/\\-/-/g; s/"//g; s/^\.[A-Z]* //' "$man")
+    while read -r command; do
+        grep -q "^$command" <<<"$plain" || fail "not in the man page: $command"
+        # shellcheck disable=SC2086 # a command of two words
+        want 0 defupd-publish $command --help
+        says "Usage: defupd-publish --repo DIR [OPTION]... $command"
+        sed -n 's/^  \(--[a-z]*\).*/\1/p' out >>options
+    done <commands
+    sort -u options >all
+    grep -o '^--[a-z]*' <<<"$plain" | sort -u >told
+    diff all told >difference || fail "options of --help and of the man page: $(cat difference)"
+    [ "$(wc -l <all)" -ge 12 ] || fail "$(cat all)"
+    if command -v man >/dev/null; then
+        want 0 man --warnings -E UTF-8 -l -Tutf8 -Z "$man"
+        [ ! -s err ] || fail "$(cat err)"
+    fi
+}
+
+for test in a_release_is_made_and_told options_stand_anywhere_and_with_an_equals_sign \
+    a_wrong_command_line_is_told_and_ends_with_64 an_error_is_one_line_and_its_advice \
+    each_failure_has_its_exit_code keys_are_listed_and_never_shown \
+    two_at_once_publish_one_after_the_other_or_are_told \
+    a_killed_publisher_leaves_a_repository_that_verifies verify_tells_defects_as_json_too \
+    help_and_man_page_tell_the_same; do
+    t_run "$test"
+done
+t_done

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Repositories for tests of the writing side, in the test's own directory: repo and repo.keys. */
+#ifndef T_PUBLISH_H
+#define T_PUBLISH_H
+
+#include "publish/publish_priv.h"
+#include "t.h"
+
+#define T_SAID_MAX 8192
+
+struct t_said {
+    char text[T_SAID_MAX]; /* lines, each ended by a newline */
+    size_t lines;
+};
+
+static inline void t_say(void *user, const char *line)
+{
+    struct t_said *said = user;
+    const size_t len = strlen(said->text);
+
+    (void)snprintf(said->text + len, sizeof said->text - len, "%s\n", line);
+    said->lines++;
+}
+
+/* What a repository tells goes to `said` (may be NULL). Level 1: tests are not about size. */
+static inline defupd_repo *t_repo(struct t_said *said)
+{
+    defupd_repo_options options = DEFUPD_REPO_OPTIONS_INIT;
+    defupd_repo *repo = NULL;
+    defupd_error err = { 0 };
+
+    options.repo_dir = "repo";
+    options.temp_dir = ".";
+    options.compression_level = 1;
+    options.threads = 1;
+    if (said != NULL) {
+        *said = (struct t_said){ 0 };
+        options.on_say = t_say;
+        options.say_user = said;
+    }
+    T_OK(defupd_repo_open(&repo, &options, &err), &err);
+    return repo;
+}
+
+static inline void t_repo_close(defupd_repo **repo)
+{
+    defupd_repo_close(*repo);
+}
+#define T_AUTO_REPO __attribute__((cleanup(t_repo_close))) defupd_repo
+
+/* A folder with an executable file, one below a folder with a space, and `text`. */
+static inline void t_tree(const char *dir, const char *text)
+{
+    T_CHECK(t_shell("mkdir -p '%s/sub dir' && printf '%%s' '%s' >%s/rules && seq 1 500 >'%s/sub "
+                    "dir/same' && printf x >%s/tool && chmod 755 %s/tool",
+                    dir, text, dir, dir, dir, dir) == 0);
+}
+
+static inline defupd_code t_add(defupd_repo *repo, const char *component, uint64_t version,
+                                const char *tree, defupd_repo_added *added, defupd_error *err)
+{
+    defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
+
+    release.component = component;
+    release.version = version;
+    release.tree_dir = tree;
+    release.added = added;
+    return defupd_repo_add_release(repo, &release, err);
+}
+
+/* A clock that tests turn. */
+static int64_t t_now;
+static inline int64_t t_now_s(void)
+{
+    return t_now;
+}
+static struct du_sys t_sys;
+static inline void t_clock(defupd_repo *repo, int64_t now)
+{
+    t_now = now;
+    t_sys = du_sys_posix;
+    t_sys.now_s = t_now_s;
+    repo->sys = &t_sys;
+}
+
+#endif
