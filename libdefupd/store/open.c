@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 
 /* What stands in a store ends up in an engine: whoever can change the folder rules the host's
- * definitions. Readers do without the check (du_store_open_reader()): they trust the folder that
- * their program was built or told to read. */
-static defupd_code check_owner(const struct du_store *store, defupd_error *err)
+ * definitions. Anybody may look at root's. Readers do without the check (du_store_open_reader()):
+ * they trust the folder that their program was built or told to read. */
+static defupd_code check_owner(const struct du_store *store, bool writing, defupd_error *err)
 {
     const uid_t me = geteuid();
     struct stat st;
@@ -21,7 +21,7 @@ static defupd_code check_owner(const struct du_store *store, defupd_error *err)
         return DU_FAIL(err, DEFUPD_E_STORE_OWNER,
                        "%s may be changed by others (mode %04o): only its owner may write to it",
                        store->path, (unsigned)st.st_mode & 07777);
-    if (me != 0 && st.st_uid != 0 && st.st_uid != me)
+    if (me != 0 && st.st_uid != me && (writing || st.st_uid != 0))
         return DU_FAIL(err, DEFUPD_E_STORE_OWNER, "%s belongs to user %lu, this is user %lu",
                        store->path, (unsigned long)st.st_uid, (unsigned long)me);
     return DEFUPD_OK;
@@ -73,7 +73,7 @@ defupd_code du_store_open(struct du_store *store, const char *state_dir, const s
     defupd_code rc = du_store_open_reader(store, state_dir, sys, err);
 
     if (rc == DEFUPD_OK && store->dir >= 0)
-        rc = check_owner(store, err);
+        rc = check_owner(store, false, err);
     if (rc != DEFUPD_OK)
         du_store_close(store);
     return rc;
@@ -125,7 +125,7 @@ defupd_code du_store_make(struct du_store *store, defupd_error *err)
             return DU_FAIL(err, DEFUPD_E_CANNOT_CREATE, "state directory %s does not stay",
                            store->path);
     }
-    DU_TRY(check_owner(store, err));
+    DU_TRY(check_owner(store, true, err));
     if (made && sys->fchmod(store->dir, 0755) != 0)
         return DU_FAIL_IO(err, "set the mode of %s", store->path);
     /* The lock file is made after this, so where it stands the directory's entry is durable. */

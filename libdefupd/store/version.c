@@ -381,8 +381,9 @@ static defupd_code write_file_line(struct writer *w, struct du_place *place,
     int64_t ns;
     int dir;
 
+    /* Something else than a folder on the way is TREE_FORBIDDEN there. */
     if (du_place_parent(place, file->path, false, &dir, &name, err) != DEFUPD_OK)
-        return du_is_missing(err) || err->sys_errno == ENOTDIR || err->sys_errno == ELOOP
+        return du_is_missing(err) || err->code == DEFUPD_E_TREE_FORBIDDEN
                    ? DU_FAIL(err, DEFUPD_E_DAMAGED, "'%s' is missing", file->path)
                    : err->code;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
