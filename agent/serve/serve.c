@@ -350,8 +350,7 @@ static defupd_code start(struct du_serve *serve, const struct du_serve_options *
     if (serve->dir < 0)
         return fail(err, DEFUPD_E_IO, "open folder %s: %s", options->dir, strerror(errno));
     if (options->log != NULL) {
-        serve->log =
-            open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+        serve->log = open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (serve->log < 0)
             return fail(err, DEFUPD_E_IO, "open log %s: %s", options->log, strerror(errno));
     }

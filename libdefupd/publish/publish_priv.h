@@ -104,7 +104,7 @@ struct du_role_doc {
 void du_role_doc_free(struct du_role_doc *doc);
 #define DU_AUTO_ROLE_DOC __attribute__((cleanup(du_role_doc_free))) struct du_role_doc
 /* Parse doc->bytes: the parts that every role has. `what` names the file.
- * Errors: DEFUPD_E_METADATA_FORMAT ... of json/ */
+ * Errors: DEFUPD_E_METADATA_FORMAT, DEFUPD_E_METADATA_LIMIT, DEFUPD_E_NOMEM */
 DEFUPD_MUST_CHECK defupd_code du_role_doc_parse(struct du_role_doc *doc, enum du_role role,
                                                 const char *what, defupd_error *err);
 /* Sign a role's content with every key that the ring has of those that `root` names for the role.

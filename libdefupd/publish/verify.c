@@ -16,7 +16,6 @@ struct audit {
     struct du_dirs dirs;
     struct du_state state;
     struct du_names components;
-    size_t cap;
     defupd_repo_say_fn on_finding;
     void *user;
     uint64_t findings;

@@ -256,7 +256,8 @@ static bool role_name_ok(const char *name)
         if (name != NULL && strcmp(name, top[i]) == 0)
             return false;
     }
-    return name != NULL && name[0] != '\0' && du_role_name_length(name) <= DU_ROLE_NAME_MAX;
+    return name != NULL && name[0] != '\0' &&
+           du_role_name_length(name, strlen(name)) <= DU_ROLE_NAME_MAX;
 }
 
 static defupd_code check_delegation(const struct du_json *roles, size_t index, const char *what,

@@ -120,6 +120,7 @@ defupd_code du_trust_root(struct du_trust *trust, struct du_bytes bytes, const c
     /* 5.3.6: its expiration does not matter yet. 5.3.7: */
     DU_TRY(du_seen_raise(trust, "root", 4, doc->version, err));
     replace(&trust->root, du_take(&doc));
+    trust->recheck = trust->timestamp != NULL || trust->snapshot != NULL || trust->targets != NULL;
     return DEFUPD_OK;
 }
 
@@ -164,10 +165,14 @@ defupd_code du_trust_settle(struct du_trust *trust, const struct du_trust_time *
         replace(&trust->snapshot, NULL);
         du_seen_forget(trust);
     }
+    /* 5.3.12: consistent_snapshot is read from the trusted root where it matters. */
+    if (!trust->recheck)
+        return DEFUPD_OK;
     DU_TRY(recheck(trust, &trust->timestamp, "timestamp", err));
     DU_TRY(recheck(trust, &trust->snapshot, "snapshot", err));
-    return recheck(trust, &trust->targets, "targets", err);
-    /* 5.3.12: consistent_snapshot is read from the trusted root where it matters. */
+    DU_TRY(recheck(trust, &trust->targets, "targets", err));
+    trust->recheck = false;
+    return DEFUPD_OK;
 }
 
 /* --- timestamp --- */
@@ -308,7 +313,9 @@ static defupd_code accept_snapshot(struct du_trust *trust, struct du_doc **doc, 
         struct du_meta meta;
         size_t len;
         bool listed;
-        if (!du_meta_role(file, &len) || !is_targets_role(file, len))
+        /* no delegation can have a longer name, and `seen` would not be read back with it */
+        if (!du_meta_role(file, &len) || !is_targets_role(file, len) ||
+            du_role_name_length(file, len) > DU_ROLE_NAME_MAX)
             continue;
         DU_TRY(du_doc_meta(*doc, file, &meta, &listed, what, err));
         DU_TRY(du_seen_raise(trust, file, len, meta.version, err));

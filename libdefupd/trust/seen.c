@@ -162,12 +162,12 @@ static bool unreserved(char c)
            (c != '\0' && strchr("-._~", c) != NULL);
 }
 
-size_t du_role_name_length(const char *role)
+size_t du_role_name_length(const char *role, size_t len)
 {
     size_t length = 0;
 
-    for (const char *c = role; *c != '\0'; c++)
-        length += unreserved(*c) ? 1 : 3;
+    for (size_t i = 0; i < len; i++)
+        length += unreserved(role[i]) ? 1 : 3;
     return length;
 }
 
@@ -284,7 +284,7 @@ static defupd_code read_line(struct du_trust *trust, char *line, defupd_error *e
     *value++ = '\0';
     if (is_marks(line, value))
         return read_marks(trust, value, err);
-    if (strlen(line) > DU_ROLE_NAME_MAX || !role_name_decode(line) ||
+    if (!role_name_decode(line) || du_role_name_length(line, strlen(line)) > DU_ROLE_NAME_MAX ||
         !du_version_parse(value, &version))
         return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT, "seen: a line is malformed");
     return du_seen_raise(trust, line, strlen(line), version, err);

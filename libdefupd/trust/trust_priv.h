@@ -41,6 +41,7 @@ struct du_seen {
 struct du_trust {
     struct du_doc *root, *timestamp, *snapshot, *targets;
     struct du_meta snapshot_meta; /* of `timestamp` */
+    bool recheck;                 /* roles were verified under an older root than `root` */
     struct du_named_doc *delegated;
     size_t delegated_count;
     struct du_seen *seen; /* highest version of each role, whatever became of its file */
@@ -111,7 +112,8 @@ DEFUPD_MUST_CHECK defupd_code du_trust_keep(struct du_trust *trust, const char *
 
 /* seen.c */
 #define DU_ROLE_NAME_MAX 240 /* bytes as encoded; with ".json" a file's name */
-size_t du_role_name_length(const char *role);
+/* Of the first `len` bytes, once they are encoded. */
+size_t du_role_name_length(const char *role, size_t len);
 uint64_t du_seen_version(const struct du_trust *trust, const char *role);
 DEFUPD_MUST_CHECK defupd_code du_seen_raise(struct du_trust *trust, const char *role, size_t len,
                                             uint64_t version, defupd_error *err);

@@ -135,6 +135,8 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
     const defupd_client_options *from = run->ctx->options;
 
     *options = (struct du_refresh_options){ .now = run->now };
+    if (run->fetch != NULL)
+        options->source = du_fetch_source_name(run->fetch, run->source);
     if (!run->read_only)
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
 }

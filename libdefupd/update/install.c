@@ -36,9 +36,9 @@ static bool file_is_right(const struct du_sys *sys, const struct du_record *reco
     uint64_t size;
     int dir;
 
+    du_place_init(&place, sys, root);
     if (du_record_holds(sys, record, file, root))
         return true;
-    du_place_init(&place, sys, root);
     if (du_place_parent(&place, file->path, false, &dir, &name, &err) != DEFUPD_OK)
         return false;
     DU_AUTO_FD fd = sys->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);

@@ -109,6 +109,15 @@ static defupd_code check_clock(const struct du_run *run, const struct du_part *p
                    now, part->name, least);
 }
 
+/* Some failures are the whole machine's or a person's wish: the next component would only meet them
+ * again, and a set of which some parts found room and others did not is nothing that anybody asked
+ * for. */
+static bool ends_the_run(defupd_code rc)
+{
+    return rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM || rc == DEFUPD_E_BUG ||
+           rc == DEFUPD_E_IO || rc == DEFUPD_E_NO_SPACE || rc == DEFUPD_E_CANNOT_CREATE;
+}
+
 /* One component's manifest and plan. Its own failures go into its row; what is the source's fault
  * is returned. */
 static defupd_code load_part(struct du_run *run, struct du_part *part, defupd_error *err)
@@ -128,7 +137,7 @@ static defupd_code load_part(struct du_run *run, struct du_part *part, defupd_er
     if (rc == DEFUPD_E_TARGET_NOT_FOUND)
         rc = DU_FAIL(&own, DEFUPD_E_NO_COMPONENT, "the repository offers no component '%s'",
                      part->name);
-    if (du_code_next_source(rc) || rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_CLOCK) {
+    if (du_code_next_source(rc) || ends_the_run(rc) || rc == DEFUPD_E_CLOCK) {
         *err = own;
         return rc;
     }
@@ -297,13 +306,6 @@ static bool is_going(const struct du_part *part)
 }
 
 /* --- fetch and stage --- */
-
-/* Some failures are this machine's or a person's wish: going on with the next component would only
- * meet them again. */
-static bool ends_the_run(defupd_code rc)
-{
-    return rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM || rc == DEFUPD_E_BUG;
-}
 
 static defupd_code download_part(struct du_run *run, struct du_part *part, defupd_error *err)
 {

@@ -45,7 +45,7 @@ the_second_of_two_updates_is_told_who_is_at_work() {
     says "$slow"
     says 'in use'
     want 0 d status
-    says updating
+    says "At work       process $slow"
     kill -TERM "$slow"
     wait "$slow"
     [ $? = 75 ] || fail "a terminated update ends with $?: $(cat slow.err)"

@@ -140,6 +140,79 @@ keys_are_listed_and_never_shown() {
     ! grep -rqFf secret all repo || fail 'a private key was shown'
 }
 
+# An independent reading of the specification: Python writes the canonical form, OpenSSL verifies.
+other_tools_can_check_every_signature() {
+    tree one 1
+    want 0 publish key generate root --type rsa
+    want 0 publish init
+    want 0 publish add-release tetra 1 one
+    cat >check.py <<'END'
+import glob, hashlib, json, subprocess
+
+def text(value):
+    if isinstance(value, dict):
+        return "{%s}" % ",".join(text(k) + ":" + text(value[k]) for k in sorted(value))
+    if isinstance(value, list):
+        return "[%s]" % ",".join(map(text, value))
+    if isinstance(value, str):  # only these two are escaped, newlines stand as they are
+        return '"%s"' % value.replace("\\", "\\\\").replace('"', '\\"')
+    return json.dumps(value)
+
+def canonical(value):
+    return text(value).encode()
+
+def verifies(key, message, signature):
+    public = key["keyval"]["public"]
+    if key["keytype"] == "ed25519":
+        der = bytes.fromhex("302a300506032b6570032100" + public)
+        open("key", "wb").write(der)
+        how = ["pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", "key"]
+    else:
+        open("key", "w").write(public)
+        how = ["pkeyutl", "-verify", "-rawin", "-digest", "sha256", "-pubin", "-inkey", "key"]
+        if key["keytype"] == "rsa":
+            how += ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:auto"]
+    open("message", "wb").write(message)
+    open("signature", "wb").write(signature)
+    return subprocess.run(["openssl"] + how + ["-in", "message", "-sigfile", "signature"],
+                          capture_output=True).returncode == 0
+
+root = json.load(open("repo/metadata/1.root.json"))["signed"]
+types = set()
+for name, key in root["keys"].items():
+    assert hashlib.sha256(canonical(key)).hexdigest() == name, name
+files = sorted(glob.glob("repo/metadata/*.json"))
+assert len(files) == 6, files
+for path in files:
+    document = json.load(open(path))
+    signed = document["signed"]
+    role = root["roles"][signed["_type"]]
+    assert [s["keyid"] for s in document["signatures"]] == role["keyids"], path
+    for signature in document["signatures"]:
+        key = root["keys"][signature["keyid"]]
+        types.add(key["keytype"])
+        raw = bytes.fromhex(signature["sig"])
+        assert verifies(key, canonical(signed), raw), path
+        assert not verifies(key, canonical(signed) + b" ", raw), path
+assert types == {"ed25519", "ecdsa", "rsa"}, types
+
+def stated(facts, path):
+    content = open(path, "rb").read()
+    assert facts["length"] == len(content), path
+    assert facts["hashes"]["sha256"] == hashlib.sha256(content).hexdigest(), path
+    return content
+
+snapshot = json.load(open("repo/metadata/timestamp.json"))["signed"]["meta"]["snapshot.json"]
+content = stated(snapshot, "repo/metadata/%d.snapshot.json" % snapshot["version"])
+targets = json.loads(content)["signed"]["meta"]["targets.json"]
+content = stated(targets, "repo/metadata/%d.targets.json" % targets["version"])
+for name, facts in json.loads(content)["signed"]["targets"].items():
+    assert name == "tetra/manifest.xml", name
+    stated(facts, "repo/targets/tetra/%s.manifest.xml" % facts["hashes"]["sha256"])
+END
+    want 0 /usr/bin/python3 check.py
+}
+
 two_at_once_publish_one_after_the_other_or_are_told() {
     local i busy=0 done=0 status pids=()
     tree one 1
@@ -231,6 +304,7 @@ help_and_man_page_tell_the_same() {
 for test in a_release_is_made_and_told options_stand_anywhere_and_with_an_equals_sign \
     a_wrong_command_line_is_told_and_ends_with_64 an_error_is_one_line_and_its_advice \
     each_failure_has_its_exit_code keys_are_listed_and_never_shown \
+    other_tools_can_check_every_signature \
     two_at_once_publish_one_after_the_other_or_are_told \
     a_killed_publisher_leaves_a_repository_that_verifies verify_tells_defects_as_json_too \
     help_and_man_page_tell_the_same; do

@@ -379,6 +379,32 @@ static void what_was_seen_goes_there_and_back(void)
     }
 }
 
+/* Found by fuzz_metadata: `seen` as written for such a name could not be read again. */
+static void a_name_that_no_role_can_have_does_not_spoil_what_was_seen(void)
+{
+    AUTO_REPO r;
+    AUTO_END e;
+    defupd_error err = { 0 };
+    static char path[400] = "meta ";
+
+    repo_init(&r);
+    repo_publish(&r);
+    end_init(&e, &r);
+    for (size_t i = 0; i < 100; i++)
+        memcpy(path + 5 + i, i < 95 ? "=" : &".json"[i - 95], 1);
+    r.edit_role = "snapshot";
+    r.edit = edit_at;
+    edit_path = path;
+    edit_value = "[{\"version\":7}]";
+    r.timestamp.version = 9;
+    repo_publish(&r);
+    T_OK(end_cycle(&e, NOW, &err), &err);
+    files_remove(&e.local, "timestamp.json");
+    r.timestamp.version = 8;
+    repo_timestamp(&r);
+    T_FAILS(end_cycle(&e, NOW, &err), DEFUPD_E_SOURCE_BEHIND, &err);
+}
+
 static void malformed_lines_of_seen_are_refused_though_their_sum_holds(void)
 {
     static const char *const bad[] = { "root\n",
@@ -416,6 +442,7 @@ int main(void)
     T_RUN(a_threshold_of_zero_signs_nothing);
     T_RUN(components_and_roles_are_shown);
     T_RUN(what_was_seen_goes_there_and_back);
+    T_RUN(a_name_that_no_role_can_have_does_not_spoil_what_was_seen);
     T_RUN(malformed_lines_of_seen_are_refused_though_their_sum_holds);
     return T_DONE();
 }

@@ -401,6 +401,37 @@ static void names_of_roles_and_targets_become_safe_parts_of_paths(void)
     }
 }
 
+static void a_target_may_be_signed_by_its_sha512_alone(void)
+{
+    AUTO_REPO r;
+    DU_AUTO_TRUST *trust = NULL;
+    DU_AUTO_BUF path = DU_BUF(1000);
+    defupd_error err = { 0 };
+    struct du_target target = { .length = 3, .has_sha512 = true };
+    struct du_verified verified = { NULL, 0 };
+    struct du_hash hash;
+    char hex[129], want[400];
+
+    repo_init(&r);
+    T_OK(du_trust_new(&trust, du_buf_bytes(&r.files.file[0].bytes), "1.root.json", &err), &err);
+    du_hash_init(&hash, DU_SHA512);
+    du_hash_update(&hash, "abc", 3);
+    du_hash_final(&hash, target.sha512);
+    T_OK(du_target_check(&target, (struct du_bytes){ (const unsigned char *)"abc", 3 }, "x",
+                         &verified, &err),
+         &err);
+    T_CHECK(verified.len == 3);
+    verified.len = 0;
+    T_FAILS(du_target_check(&target, (struct du_bytes){ (const unsigned char *)"abd", 3 }, "x",
+                            &verified, &err),
+            DEFUPD_E_METADATA_DIGEST, &err);
+    T_CHECK(verified.len == 0);
+    T_OK(du_target_path(trust, &target, "a/b", &path, &err), &err);
+    du_hex(hex, target.sha512, 64);
+    (void)snprintf(want, sizeof want, "targets/a/%s.b", hex);
+    T_SAME(du_buf_text(&path), want);
+}
+
 static void target_paths_that_leave_the_folder_are_refused(void)
 {
     static const char *const bad[] = { "../x", "a/../x", "/x", "a//x", "./x", "a\\x", "a/" };
@@ -447,6 +478,7 @@ int main(void)
     T_RUN(a_role_is_verified_by_the_delegation_that_leads_to_it_this_time);
     T_RUN(an_expired_role_is_left_for_its_next_version);
     T_RUN(names_of_roles_and_targets_become_safe_parts_of_paths);
+    T_RUN(a_target_may_be_signed_by_its_sha512_alone);
     T_RUN(target_paths_that_leave_the_folder_are_refused);
     return T_DONE();
 }
