@@ -31,6 +31,20 @@ the_program_in_the_readme_compiles_and_updates() {
     want 64 ./update
 }
 
+# The command is the one of docs/embedding.md, the folders are those of the build.
+the_program_links_with_the_archive_as_embedding_says() {
+    local command
+    repository
+    sed -n '/^```c$/,/^```$/p' "$SOURCE/README.md" | sed '/^```/d' >update.c
+    command=$(sed -n '/^    cc update.c/,/[^\\]$/s/^    //p' "$SOURCE/docs/embedding.md")
+    [ -n "$command" ] || fail 'no command in docs/embedding.md'
+    command=${command/#cc/$CC $CFLAGS_TEST -L '"$BUILD/libdefupd"'}
+    want 0 eval "${command/'$(pkg-config --cflags defupd)'/-I '"$SOURCE/libdefupd/include"'}"
+    ! ldd ./update | grep -q libdefupd || fail 'it is linked with the shared library'
+    want 0 ./update "$PWD/state" "file://$PWD/repo" repo/metadata/1.root.json
+    same rules-1 state/current/rules
+}
+
 the_first_steps_of_the_readme_work() {
     repository
     want 0 defupd-publish --repo repo refresh
@@ -55,5 +69,6 @@ the_first_steps_of_the_readme_work() {
 }
 
 t_run the_program_in_the_readme_compiles_and_updates
+t_run the_program_links_with_the_archive_as_embedding_says
 t_run the_first_steps_of_the_readme_work
 t_done
