@@ -181,7 +181,7 @@ defupd_code du_store_activate(struct du_store *store, struct du_generation *next
     defupd_code rc;
 
     *switched = false;
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     /* A damaged current generation only means that every member is looked at as if it were new. */
     rc = du_store_current(store, &before, err);
     if (rc != DEFUPD_OK && rc != DEFUPD_E_STORE_CORRUPT)
