@@ -169,7 +169,7 @@ static defupd_code take_number(const struct du_store *store, struct du_generatio
  *                                                         and both are complete on disk
  *   6. the state directory synced                         the new set
  * 3 must be durable before 5: else a power cut could keep the switch and lose what it points to.
- * Proven by tests/fault/test_store_activate.c and tests/crash/test_store_power.c.
+ * Proven by tests/fault/test_store_faults.c and tests/crash/test_store_power.c.
  */
 defupd_code du_store_activate(struct du_store *store, struct du_generation *next, int64_t now,
                               bool *switched, defupd_error *err)
@@ -181,7 +181,7 @@ defupd_code du_store_activate(struct du_store *store, struct du_generation *next
     defupd_code rc;
 
     *switched = false;
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     /* A damaged current generation only means that every member is looked at as if it were new. */
     rc = du_store_current(store, &before, err);
     if (rc != DEFUPD_OK && rc != DEFUPD_E_STORE_CORRUPT)

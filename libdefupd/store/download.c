@@ -52,7 +52,7 @@ defupd_code du_store_download_done(struct du_store *store,
     char whole[PART_MAX], part[PART_MAX];
     DU_AUTO_FD dir = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     names_of(whole, part, sha256);
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
     if (store->sys->fsync(fd) != 0)
@@ -68,7 +68,7 @@ defupd_code du_store_download_drop(struct du_store *store,
     char whole[PART_MAX], part[PART_MAX];
     DU_AUTO_FD dir = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     names_of(whole, part, sha256);
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
     DU_TRY(du_tree_remove(store->sys, dir, whole, NULL, err));

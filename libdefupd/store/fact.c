@@ -113,7 +113,7 @@ defupd_code du_store_fact_write(struct du_store *store, enum du_fact_kind kind, 
     DU_AUTO_FD dir = -1;
     defupd_code rc;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (!name_ok(kind, name))
         return DU_FAIL(err, DEFUPD_E_BUG, "'%.64s' is no name for a fact", name);
     DU_TRY(du_store_sub(store, folders[kind], &dir, err));

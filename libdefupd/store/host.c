@@ -75,7 +75,7 @@ defupd_code du_store_host_id(struct du_store *store, unsigned char id[DU_HOST_ID
     char now[DU_SHA256_HEX + 1], then[DU_SHA256_HEX + 1];
     unsigned char made[DU_HOST_ID_BYTES];
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     machine_now(store->sys, now);
     if (read_host_id(store, made, then, err)) {
         const bool known_now = strcmp(now, NO_MACHINE) != 0;

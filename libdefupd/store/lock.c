@@ -280,6 +280,13 @@ void du_store_unlock(struct du_store *store)
     memset(store->token, 0, sizeof store->token);
 }
 
+defupd_code du_store_need_lock(const struct du_store *store, defupd_error *err)
+{
+    if (store->lock < 0)
+        return DU_FAIL(err, DEFUPD_E_BUG, "the store is not locked");
+    return DEFUPD_OK;
+}
+
 defupd_code du_store_cancel_ask(struct du_store *store, uint64_t *pid, defupd_error *err)
 {
     char token[2 * TOKEN_BYTES + 2];

@@ -43,7 +43,7 @@ defupd_code du_store_stage(struct du_store *store, const char *component, uint64
     char folder[STAGED_MAX], record[STAGED_MAX];
     DU_AUTO_FD staging = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (!du_name_ok(component) || version == 0 || version > DU_VERSION_MAX)
         return DU_FAIL(err, DEFUPD_E_BUG, "'%.64s' %llu is no version", component,
                        (unsigned long long)version);
@@ -183,7 +183,7 @@ static defupd_code commit(struct du_store *store, const char *component, uint64_
 defupd_code du_store_stage_commit(struct du_store *store, const char *component, uint64_t version,
                                   int fd, const struct du_index *index, defupd_error *err)
 {
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (commit(store, component, version, fd, index, err) != DEFUPD_OK)
         return du_err_prefix(err, "installing %s %llu", component, (unsigned long long)version);
     return DEFUPD_OK;

@@ -408,7 +408,7 @@ defupd_code du_store_clean(struct du_store *store, uint64_t *bytes, defupd_error
     defupd_error second;
     defupd_code rc;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     rc = settle(store, err);
     if (rc == DEFUPD_OK)
         rc = empty(store, "staging", &freed, &failures, err);
