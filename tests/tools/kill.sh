@@ -33,7 +33,7 @@ kill_spread() {
         fi
         want 0 defupd --state-dir "$state" "$@"
         new_is || fail "killed at call $at of $total: the next run did not complete"
-        want 0 defupd --state-dir "$state" verify
+        [ $((i % 8)) != 0 ] || want 0 defupd --state-dir "$state" verify
         leftovers=$(find state/staging state/generations state -maxdepth 1 -name '*.tmp' -o -path 'state/staging/*' | head -3)
         [ -z "$leftovers" ] || fail "killed at call $at of $total: left over: $leftovers"
     done
