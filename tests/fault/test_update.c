@@ -134,7 +134,7 @@ static bool parts_are(int before, int after)
 static void under_faults(enum work work, enum fault_mode mode, int error, int before, int after)
 {
     const bool all = getenv("DEFUPD_LONG") != NULL;
-    const int stride = all ? 1 : 11;
+    const int stride = all ? 1 : 31;
     const int failed_before = t_failed;
     int rounds = 0, failures = 0;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tree of 200 MB is installed with little memory: RssAnon stays within 16 MiB of what the process
+/* A large tree is installed with little memory: RssAnon stays within 16 MiB of what the process
  * has when the fetch is done. Also that an embedder gets the events it was promised. */
 #include <defupd/defupd.h>
 #include <defupd/publish.h>
@@ -74,17 +74,19 @@ static void *read_all(const char *name, uint64_t *count)
     return bytes;
 }
 
-/* 200 MB of lines like a hash list's, in a few large files and many small ones. */
+/* Lines like a hash list's, in a few large files and many small ones: 200 MB in the full check, 70
+ * every day, which is many times the limit too. */
 static void make_tree(void)
 {
     T_CHECK(
         t_shell(
             "mkdir -p tree/small && cd tree && "
             "awk 'BEGIN { srand(7); for (f = 0; f < 4; f++) { n = \"list\" f; "
-            "for (i = 0; i < 1400000; i++) printf \"%%08x%%08x:%%d:Sig-%%d\\n\", "
+            "for (i = 0; i < %d; i++) printf \"%%08x%%08x:%%d:Sig-%%d\\n\", "
             "rand() * 4294967295, rand() * 4294967295, i, f > n } "
             "for (f = 0; f < 3000; f++) { n = \"small/\" f; print f, rand() > n; close(n) } }' && "
-            "head -c 30000000 /dev/zero > flat && chmod -R a+rX .") == 0);
+            "head -c 30000000 /dev/zero > flat && chmod -R a+rX .",
+            getenv("DEFUPD_LONG") != NULL ? 1400000 : 300000) == 0);
 }
 
 static void a_large_tree_is_installed_with_little_memory(void)
@@ -127,8 +129,7 @@ static void a_large_tree_is_installed_with_little_memory(void)
     T_CHECK(defupd_report_count(report) == 1);
     T_CHECK(defupd_report_generation(report) == 1);
     T_CHECK(downloading_events == 1 && staged_events > 0);
-    printf("# RssAnon %ld KiB after the fetch, at most %ld KiB later, tree %s", after_fetch, most,
-           "of 200 MB\n");
+    printf("# RssAnon %ld KiB after the fetch, at most %ld KiB later\n", after_fetch, most);
     T_CHECK(after_fetch > 0 && most > 0 && most - after_fetch <= LIMIT_KIB);
     defupd_report_free(report);
     defupd_client_close(client);
