@@ -74,7 +74,18 @@ static defupd_code archive_failed(struct pack *p)
     return DU_FAIL(p->err, DEFUPD_E_IO, "write the archive: %s", archive_error_string(p->archive));
 }
 
-static defupd_code open_archive(struct pack *p, int level, unsigned threads)
+static bool all_ascii(const struct du_index *index)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        for (const char *c = index->file[i].path; *c != '\0'; c++) {
+            if ((unsigned char)*c > 0x7f)
+                return false;
+        }
+    }
+    return true;
+}
+
+static defupd_code open_archive(struct pack *p, bool ascii, int level, unsigned threads)
 {
     p->out_size = ZSTD_CStreamOutSize();
     p->out = malloc(p->out_size);
@@ -90,8 +101,15 @@ static defupd_code open_archive(struct pack *p, int level, unsigned threads)
     /* At least one: the number of workers changes speed, not bytes, but none at all cuts the blocks
      * elsewhere. A library built without threads says no and works on. */
     (void)ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_nbWorkers, threads == 0 ? 1 : (int)threads);
-    if (archive_write_set_format_pax_restricted(p->archive) != ARCHIVE_OK ||
-        archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK ||
+    if (archive_write_set_format_pax_restricted(p->archive) != ARCHIVE_OK)
+        return archive_failed(p);
+    /* Without this libarchive translates paths from the character set of the locale, on both sides:
+     * what is not ASCII is refused in the C locale, and spelled otherwise in another. Not set for
+     * ASCII, since it costs each member an extended header. */
+    if (!ascii &&
+        archive_write_set_format_option(p->archive, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK)
+        return archive_failed(p);
+    if (archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK ||
         archive_write_open(p->archive, p, NULL, take, NULL) != ARCHIVE_OK)
         return archive_failed(p);
     return DEFUPD_OK;
@@ -174,7 +192,7 @@ defupd_code du_bundle_pack(const struct du_sys *sys, int root, const struct du_i
     defupd_code rc;
 
     du_hash_init(&p.hash, DU_SHA256);
-    rc = open_archive(&p, level, threads);
+    rc = open_archive(&p, all_ascii(index), level, threads);
     if (rc == DEFUPD_OK)
         rc = write_files(&p, root, index);
     if (rc == DEFUPD_OK)

@@ -70,6 +70,8 @@ void du_run_end(struct du_run *run)
     for (size_t i = 0; run->engine != NULL && i < run->facts.engines; i++)
         free((char *)(uintptr_t)run->engine[i].name);
     free(run->engine);
+    if (run->ctx != NULL)
+        du_bind_keep(run); /* while the lock is held */
     du_trust_freep(&run->trust);
     du_fetch_freep(&run->fetch);
     du_generation_free(&run->current);

@@ -182,6 +182,7 @@ static defupd_code ask_source(struct du_run *run, defupd_error *err)
     du_bind_io(run, &io);
     du_bind_options(run, &options);
     DU_TRY(du_refresh_cycle(run->trust, &io, &options, &unchanged, err));
+    run->contact = true;
     return load_parts(run, err);
 }
 
@@ -493,13 +494,15 @@ static defupd_code work(struct du_run *run, defupd_error *err)
     return DEFUPD_OK;
 }
 
-/* Up to date: nothing failed, and what was meant to become active did. */
+/* Up to date: what was meant to become active did, or a source had nothing for what is installed. A
+ * download alone is not there yet, and an installation need not ask a source. */
 static bool is_up_to_date(const struct du_run *run, const struct du_part *part)
 {
     if (part->row->item.code != DEFUPD_OK)
         return false;
-    return !is_going(part) || part->row->item.progress == DEFUPD_PROGRESS_ACTIVE ||
-           run->kind == DU_RUN_DOWNLOAD;
+    if (part->plan.target != NULL && part->plan.action != DEFUPD_ACTION_NONE)
+        return part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
+    return part->installed != 0 && run->fetch != NULL && run->kind != DU_RUN_CHECK;
 }
 
 static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
@@ -541,8 +544,6 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
 {
     struct du_attempt whole = { .at = run->now, .code = rc, .source = run->report->source };
     const struct du_report_row *failure = du_report_failure(run->report);
-    const bool contact = run->trust != NULL && run->fetch != NULL && rc != DEFUPD_E_CANCELLED &&
-                         !du_code_next_source(rc);
 
     whole.text = err->message;
     if (rc == DEFUPD_OK && failure != NULL) {
@@ -553,9 +554,7 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const struct du_attempt own = { .at = run->now,
-                                        .success = rc == DEFUPD_OK && is_up_to_date(run, part) &&
-                                                           run->fetch != NULL &&
-                                                           run->kind != DU_RUN_CHECK
+                                        .success = rc == DEFUPD_OK && is_up_to_date(run, part)
                                                        ? run->now
                                                        : 0,
                                         .code = part->row->item.code,
@@ -563,7 +562,7 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
                                         .source = run->report->source };
         du_attempt_write(run, part->name, &own, false);
     }
-    du_attempt_write(run, "agent", &whole, contact);
+    du_attempt_write(run, "agent", &whole, run->contact);
 }
 
 defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_request *request,

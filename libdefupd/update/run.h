@@ -45,6 +45,7 @@ struct du_run {
     size_t source;          /* whose metadata is in use */
     int trust_dir;          /* -1 until opened */
     bool read_only;         /* saves are left out: no lock is held */
+    bool contact;           /* a source gave metadata that verified */
     struct du_part *part;
     size_t parts;
     bool knows_all; /* every component's manifest is loaded */
@@ -64,6 +65,8 @@ void du_bind_io(struct du_run *run, struct du_refresh_io *io);
 void du_bind_options(const struct du_run *run, struct du_refresh_options *options);
 /* Open trust/ and load what is trusted; `pin` also from the options. */
 DEFUPD_MUST_CHECK defupd_code du_bind_trust(struct du_run *run, defupd_error *err);
+/* Keep what the run trusted for the handle's next look; run->trust is NULL afterwards. */
+void du_bind_keep(struct du_run *run);
 /* The verified manifest of a component, from disk or source; *out NULL when it is not offered and
  * `must` is false. */
 DEFUPD_MUST_CHECK defupd_code du_bind_manifest(struct du_run *run, const char *component,

@@ -12,6 +12,10 @@ requests() { # PATTERN: how many of them the server has seen
     grep -c -e "$1" requests.log || true
 }
 
+report() { # XPATH: the text there in local.xml
+    xmllint --xpath "string($1)" "$state/local.xml"
+}
+
 releases_go_in_forward_back_and_forward_again() {
     state=$PWD/state
     make_rules
@@ -137,9 +141,11 @@ download_and_install_are_two_halves() {
     make_repo repo 1
     want 0 d --source "file://$PWD/repo" --trusted-root repo/metadata/1.root.json download
     [ ! -e state/current ] || fail "download has installed"
+    [ -z "$(report '//alpha/lastsuccess')" ] || fail "a download alone counts as up to date"
     mv repo away
     want 0 d install
     is_at 1 || fail "install did not use the download"
+    [ -n "$(report '//alpha/lastsuccess')" ] || fail "an installation without network is no success"
     mv away repo
     make_repo repo 2
     want 0 d --source "file://$PWD/repo" check
@@ -153,6 +159,24 @@ download_and_install_are_two_halves() {
     [ -z "$(ls -A state/downloads state/staging | grep -v :)" ] || fail "clean left something"
     want 0 d --source "file://$PWD/repo" update
     is_at 2 || fail "after clean it did not update"
+}
+
+# A source with good metadata and no objects was reached all the same.
+a_contact_counts_also_when_the_download_fails() {
+    state=$PWD/state
+    make_rules
+    make_repo repo 1
+    mv repo/objects objects
+    want 69 d --source "file://$PWD/repo" --trusted-root repo/metadata/1.root.json update
+    [ -n "$(report //agent/lastcontact)" ] || fail "$(cat state/local.xml)"
+    mv objects repo/objects
+    mv repo/targets targets
+    rm -r state
+    want 69 d --source "file://$PWD/repo" --trusted-root repo/metadata/1.root.json update
+    [ -n "$(report //agent/lastcontact)" ] || fail "$(cat state/local.xml)"
+    rm -r state
+    want 69 d --source "file://$PWD/nowhere" --trusted-root repo/metadata/1.root.json update
+    [ -z "$(report //agent/lastcontact)" ] || fail "$(cat state/local.xml)"
 }
 
 reports_tell_what_happened() {
@@ -218,6 +242,7 @@ t_run nothing_new_makes_no_generation_and_fetches_no_object
 t_run a_reader_keeps_its_whole_set_to_the_end
 t_run holds_pins_and_named_versions_do_what_they_say
 t_run download_and_install_are_two_halves
+t_run a_contact_counts_also_when_the_download_fails
 t_run reports_tell_what_happened
 t_run verify_finds_every_damage_and_repairs_it
 t_done

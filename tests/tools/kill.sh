@@ -36,7 +36,10 @@ kill_spread() {
         want 0 defupd --state-dir "$state" "$@"
         new_is || fail "killed at call $at of $total: the next run did not complete"
         [ $((i % 8)) != 0 ] || want 0 defupd --state-dir "$state" verify
-        leftovers=$(find state/staging state/generations state -maxdepth 1 -name '*.tmp' -o -path 'state/staging/*' | head -3)
+        # A report's is swept after an hour: reports are written without the lock, and another
+        # writer may be at work.
+        leftovers=$(find state/staging state/generations state -maxdepth 1 -name '*.tmp' \
+            ! -name 'local.xml.*' ! -name 'posture.json.*' -o -path 'state/staging/*' | head -3)
         [ -z "$leftovers" ] || fail "killed at call $at of $total: left over: $leftovers"
     done
     echo "# $times kills over $total system calls: $old times the old set, $new times the new" >&3

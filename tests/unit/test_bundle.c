@@ -2,6 +2,7 @@
 /* Full bundles: there and back, and everything that a hostile or broken one may try. Hostile ones
  * are made with tar and zstd, since our own packer makes none. */
 #include <fcntl.h>
+#include <locale.h>
 #include <sys/stat.h>
 
 #include "base/scope.h"
@@ -97,6 +98,32 @@ static void the_same_tree_gives_the_same_bundle(void)
     T_OK(pack("one", &index, "a.zst", 1, &err), &err);
     T_OK(pack("two", &copy, "b.zst", 4, &err), &err);
     T_CHECK(t_shell("cmp a.zst b.zst") == 0);
+}
+
+/* Composed and decomposed, since a translation may also normalize; and one too long for ustar. */
+static void paths_beyond_ascii_keep_their_bytes_in_every_locale(void)
+{
+    static const char *const locales[] = { "C", "C.UTF-8" };
+
+    T_CHECK(t_shell("mkdir tree && cd tree && : > 'na\303\257ve' && : > 'a\314\210' && "
+                    ": > '\303\244' && u=$(printf '\303\244%%.0s' $(seq 120)) && mkdir -p $u/$u && "
+                    "printf long > $u/$u/$u && chmod -R u=rwX,go=rX .") == 0);
+    for (size_t i = 0; i < sizeof locales / sizeof locales[0]; i++) {
+        defupd_error err = { 0 };
+        DU_AUTO_INDEX index = { 0 }, got = { 0 };
+        uint64_t reused;
+
+        T_CHECK(setlocale(LC_ALL, locales[i]) != NULL);
+        T_OK(scan("tree", &index, &err), &err);
+        T_OK(pack("tree", &index, "bundle", 1, &err), &err);
+        T_CHECK(setlocale(LC_ALL, locales[1 - i]) != NULL);
+        const struct du_bundle_want want = want_of(&index);
+        T_OK(unpack("bundle", &want, NULL, "out", &got, &reused, &err), &err);
+        T_CHECK(t_shell("diff -r tree out") == 0);
+        T_CHECK(t_shell("rm -rf hand && mkdir hand && tar --zstd -xf bundle -C hand 2>/dev/null && "
+                        "diff -r tree hand") == 0);
+    }
+    T_CHECK(setlocale(LC_ALL, "C") != NULL);
 }
 
 struct trusting {
@@ -272,6 +299,7 @@ int main(void)
 {
     T_RUN(a_tree_comes_back_as_it_was_whatever_the_umask);
     T_RUN(the_same_tree_gives_the_same_bundle);
+    T_RUN(paths_beyond_ascii_keep_their_bytes_in_every_locale);
     T_RUN(unchanged_files_come_from_the_base_unless_it_is_not_trusted);
     T_RUN(what_the_manifest_did_not_sign_is_refused);
     T_RUN(every_forbidden_member_is_refused_by_name);
