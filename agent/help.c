@@ -47,7 +47,8 @@ void ag_help(FILE *out)
 
 void ag_help_command(FILE *out, const struct ag_command *command)
 {
-    (void)fprintf(out, "Usage: defupd [OPTION]... %s %s\n\n", command->name, command->synopsis);
+    (void)fprintf(out, "Usage: defupd [OPTION]... %s%s%s\n\n", command->name,
+                  command->synopsis[0] != '\0' ? " " : "", command->synopsis);
     (void)fprintf(out, "%c%s.\n", toupper((unsigned char)command->brief[0]), command->brief + 1);
     (void)fputc('\n', out);
     ag_wrap(out, 0, command->text);

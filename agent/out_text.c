@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Results for people. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "result.h"
 #include "text.h"
@@ -225,6 +227,8 @@ static void update_text(FILE *out, const struct ag_result *result)
 
 static void verify_text(FILE *out, const struct ag_result *result)
 {
+    const char *plural = result->files == 1 ? "" : "s";
+
     for (size_t i = 0; i < result->damage_kept; i++) {
         const struct ag_damage *row = &result->damage[i];
         ag_line(out, "%s %" PRIu64 ": %s: %s%s", row->component, row->version, row->path, row->what,
@@ -235,20 +239,24 @@ static void verify_text(FILE *out, const struct ag_result *result)
     if (ag_given(result->args, AG_OPT_QUIET))
         return;
     if (result->damage_count > 0)
-        ag_line(out, "%" PRIu64 " files read: %" PRIu64 " damaged, %" PRIu64 " repaired.",
-                result->files, result->damage_count, result->repaired_count);
+        ag_line(out, "%" PRIu64 " file%s read: %" PRIu64 " damaged, %" PRIu64 " repaired.",
+                result->files, plural, result->damage_count, result->repaired_count);
     else if (result->code == DEFUPD_OK && result->files == 0)
         ag_line(out, "No file is installed.");
     else if (result->code == DEFUPD_OK)
-        ag_line(out, "%" PRIu64 " files read: all as signed.", result->files);
+        ag_line(out, "%" PRIu64 " file%s read: all as signed.", result->files, plural);
 }
 
 static void status_header(FILE *out, const defupd_store_status *store, int64_t now)
 {
     char made[AG_WHEN], contact[AG_WHEN], expires[AG_WHEN];
 
-    ag_line(out, "Store         %s%s%s", store->state_dir, is_set(store->uuid) ? ", host " : "",
-            is_set(store->uuid) ? store->uuid : "");
+    /* A mistyped directory looks like a store that holds nothing. */
+    if (store->generation == 0 && access(store->state_dir, F_OK) != 0 && errno == ENOENT)
+        ag_line(out, "Store         %s, which does not exist", store->state_dir);
+    else
+        ag_line(out, "Store         %s%s%s", store->state_dir, is_set(store->uuid) ? ", host " : "",
+                is_set(store->uuid) ? store->uuid : "");
     if (store->generation == 0)
         ag_line(out, "Generation    none: nothing is installed");
     else

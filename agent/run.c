@@ -172,6 +172,16 @@ static defupd_code write_reports(struct run *run, defupd_error *err)
                             (int64_t)time(NULL), err);
 }
 
+/* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
+static bool tells_of_reports(const struct run *run, const defupd_error *err)
+{
+    const bool not_ours = err->sys_errno == EACCES || err->sys_errno == EROFS;
+    const bool looked = run->args.command->id == AG_CMD_VERIFY;
+
+    return !ag_given(&run->args, AG_OPT_JSON) &&
+           !(not_ours && (looked || run->result.code != DEFUPD_OK));
+}
+
 static void attempt(struct run *run)
 {
     struct ag_result *result = &run->result;
@@ -190,7 +200,7 @@ static void attempt(struct run *run)
     tell_sources(run);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
      * sees old ones. */
-    if (write_reports(run, &report_err) != DEFUPD_OK && !ag_given(&run->args, AG_OPT_JSON))
+    if (write_reports(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
         ag_line(stderr, "defupd: warning: reports could not be written: %s", report_err.message);
     ag_signals_stop();
 }

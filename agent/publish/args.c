@@ -110,9 +110,9 @@ static defupd_code take_words(struct pt_args *args, const char *const *word, siz
         return DEFUPD_OK;
     skip = two ? 2 : 1;
     if (count - skip != args->command->words)
-        return pt_fail(
-            err, DEFUPD_E_INVALID, "%s: expected %s, %zu words given", args->command->name,
-            args->command->words > 0 ? args->command->synopsis : "no words", count - skip);
+        return pt_fail(err, DEFUPD_E_INVALID, "%s: expected %s, %zu given", args->command->name,
+                       args->command->words > 0 ? args->command->synopsis : "no words",
+                       count - skip);
     for (size_t i = 0; i < args->command->words; i++)
         args->word[i] = word[skip + i];
     return DEFUPD_OK;
@@ -157,6 +157,8 @@ defupd_code pt_args_parse(struct pt_args *args, char *const *argv, defupd_error 
             rc = take_option(args, &at, err);
             if (rc != DEFUPD_OK)
                 return rc;
+        } else if (options && strcmp(*at, "-h") == 0) {
+            args->value[PT_OPT_HELP] = "";
         } else if (options && (*at)[0] == '-' && (*at)[1] != '\0') {
             return pt_fail(err, DEFUPD_E_INVALID, "no such option: %s", *at);
         } else if (count < sizeof word / sizeof word[0]) {

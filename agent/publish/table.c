@@ -6,7 +6,7 @@
 const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_REPO] = { "repo", "DIR", "the repository's folder; required" },
     [PT_OPT_KEYS] = { "keys", "DIR", "folder of the private keys, mode 0700; default: DIR.keys" },
-    [PT_OPT_HELP] = { "help", NULL, "this help, or that of a command" },
+    [PT_OPT_HELP] = { "help", NULL, "this help, or that of a command; also -h" },
     [PT_OPT_VERSION] = { "version", NULL, "the version" },
     [PT_OPT_LEVEL] = { "level", "N", "compression level of bundles, 1 to 19; default: 19" },
     [PT_OPT_LABEL] = { "label", "L", "a name of the release for people, at most 64 bytes" },

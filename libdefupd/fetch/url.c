@@ -135,6 +135,16 @@ static bool has_host(const char *text)
     return colon != NULL && strncmp(colon, "://", 3) == 0 && colon[3] != '/';
 }
 
+/* What people write most, and is not one. */
+static const char *why_no_url(const char *text)
+{
+    if (strchr(text, ' ') != NULL)
+        return "holds a space, which a URL writes as %20";
+    if (strncasecmp(text, "file://", 7) == 0)
+        return "names no absolute path: a directory is file:///DIR";
+    return "is not an http, https or file URL";
+}
+
 defupd_code du_source_parse(struct du_source *source, const char *text, defupd_error *err)
 {
     AUTO_URL *url = curl_url();
@@ -149,7 +159,7 @@ defupd_code du_source_parse(struct du_source *source, const char *text, defupd_e
         (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL ||
         (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0 &&
          strcmp(scheme, "file") != 0))
-        return bad_url("source", text, "is not an http, https or file URL", err);
+        return bad_url("source", text, why_no_url(text), err);
     file = strcmp(scheme, "file") == 0;
     if (!file && !has_host(text))
         return bad_url("source", text, "has no host", err);

@@ -10,6 +10,14 @@
 #include "sys/disk.h"
 #include "update/run.h"
 
+static bool is_root(const char *path)
+{
+    static const char end[] = ".root.json";
+    const size_t length = strlen(path);
+
+    return length >= sizeof end - 1 && strcmp(path + length - (sizeof end - 1), end) == 0;
+}
+
 static defupd_code io_fetch(void *user, const char *path, size_t max, const char *etag,
                             struct du_buf *out, enum du_got *got, char etag_out[128],
                             defupd_error *err)
@@ -18,7 +26,9 @@ static defupd_code io_fetch(void *user, const char *path, size_t max, const char
     struct du_fetch_file file = { .path = path, .bytes_max = max, .etag = etag };
     const defupd_code rc = du_fetch_memory(run->fetch, run->source, &file, out, err);
 
-    if (rc == DEFUPD_E_NOT_FOUND || rc == DEFUPD_E_FORBIDDEN) {
+    /* Object stores answer 403 for what is not there. That must end the chain of roots; whatever
+     * else is refused must be there. */
+    if (rc == DEFUPD_E_NOT_FOUND || (rc == DEFUPD_E_FORBIDDEN && is_root(path))) {
         *got = DU_GOT_NOTHING;
         return DEFUPD_OK;
     }

@@ -182,7 +182,9 @@ static void read_holds(const struct du_run *run, struct status_row *row)
         return;
     case DU_FACT_READ: break;
     }
-    if (du_fact_get_u64(&fact, "skip", &status->skip_version)) {
+    /* A skip that a newer version has left behind keeps nothing away. */
+    if (du_fact_get_u64(&fact, "skip", &status->skip_version) &&
+        status->skip_version > status->version) {
         status->holds |= DEFUPD_HOLD_SKIP;
         (void)snprintf(row->notice, sizeof row->notice,
                        "%" PRIu64 " is skipped since a rollback; 'defupd update %s@%" PRIu64

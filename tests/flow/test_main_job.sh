@@ -179,6 +179,40 @@ a_contact_counts_also_when_the_download_fails() {
     [ -z "$(report //agent/lastcontact)" ] || fail "$(cat state/local.xml)"
 }
 
+a_skip_is_told_until_something_newer_is_installed() {
+    state=$PWD/state
+    make_rules
+    cp -a alpha2 alpha3 && echo 3 >>alpha3/hashes.txt
+    cp -a beta2 beta3
+    make_repo repo 1
+    want 0 d --source "file://$PWD/repo" --trusted-root repo/metadata/1.root.json update
+    make_repo repo 2
+    want 0 d --source "file://$PWD/repo" update
+    want 0 d rollback
+    want 0 d status
+    says 'alpha: 2 is skipped since a rollback'
+    make_repo repo 3
+    want 0 d --source "file://$PWD/repo" update
+    is_at 3 || fail "a skip keeps a newer release away"
+    want 0 d status
+    ! grep -q skipped out || fail "$(cat out)"
+}
+
+# Object stores answer 403 for files that they do not have.
+an_access_that_is_refused_is_told_as_that() {
+    state=$PWD/state
+    make_rules
+    make_repo repo 1
+    lie repo
+    echo 'metadata/*.root.json=status:403' >rules
+    want 0 d --source "$url" --trusted-root repo/metadata/1.root.json update
+    is_at 1 || fail "403 for the next root keeps everything away"
+    echo '*=status:403' >rules
+    want 69 d --source "$url" update
+    says FORBIDDEN
+    says timestamp.json
+}
+
 reports_tell_what_happened() {
     state=$PWD/state
     make_rules
@@ -243,6 +277,8 @@ t_run a_reader_keeps_its_whole_set_to_the_end
 t_run holds_pins_and_named_versions_do_what_they_say
 t_run download_and_install_are_two_halves
 t_run a_contact_counts_also_when_the_download_fails
+t_run a_skip_is_told_until_something_newer_is_installed
+t_run an_access_that_is_refused_is_told_as_that
 t_run reports_tell_what_happened
 t_run verify_finds_every_damage_and_repairs_it
 t_done

@@ -58,6 +58,7 @@ a_wrong_command_line_is_told_and_ends_with_64() {
     want 64 publish key
     want 64 publish key nonsense
     want 64 publish init more
+    says 'init: expected no words, 1 given'
     want 64 publish add-release tetra 1
     want 64 publish add-release tetra 1 one two three
     want 64 publish --nonsense init
@@ -279,6 +280,10 @@ help_and_man_page_tell_the_same() {
     local man=$SOURCE/docs/man/defupd-publish.1 command option plain
     want 0 defupd-publish --version
     says 'defupd-publish '
+    want 0 defupd-publish -h
+    says Usage
+    want 0 defupd-publish add-release -h
+    says TREE_DIR
     want 0 defupd-publish --help
     sed -n '/^Commands/,/^$/s/^  \([a-z][a-z-]*\( generate\| list\)\?\).*/\1/p' out >commands
     [ "$(wc -l <commands)" -ge 7 ] || fail "$(cat commands)"

@@ -105,6 +105,20 @@ free_port() {
 print(s.getsockname()[1])'
 }
 
+# lie REPO: start a server over it that obeys the file "rules" (see liar.py); its URL is in $url.
+lie() {
+    local i
+    : >rules
+    "$SOURCE/tests/tools/liar.py" --dir "$1" --rules rules >port 2>server.out </dev/null &
+    servers+=($!)
+    for ((i = 0; i < 200; i++)); do
+        url=http://127.0.0.1:$(head -1 port)
+        [ "$url" = http://127.0.0.1: ] || return 0
+        sleep 0.05
+    done
+    fail "no server: $(cat server.out)"
+}
+
 # serve REPO: start the trial server over it; its URL is in $url.
 serve() {
     local port i

@@ -37,6 +37,7 @@ struct defupd_client {
 /* What the fake library answers. */
 static struct {
     defupd_code open_code, call_code, write_code;
+    int write_errno;
     const char *message;
     struct defupd_report report;
     bool no_report;
@@ -245,8 +246,11 @@ defupd_code defupd_client_write_report(defupd_client *client, const char *name, 
     FILE *file;
 
     (void)client;
-    if (fake.write_code != DEFUPD_OK)
-        return fail(fake.write_code, error);
+    if (fake.write_code != DEFUPD_OK) {
+        (void)fail(fake.write_code, error);
+        error->sys_errno = fake.write_errno;
+        return fake.write_code;
+    }
     file = fopen(name, "w");
     if (file == NULL || fwrite(bytes, 1, (size_t)count, file) != count || fclose(file) != 0)
         abort();

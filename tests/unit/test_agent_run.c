@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole program over a library that does as it is told: calls, output, exit codes, reports. */
+#include <errno.h>
+
 #include "agent_fake.h"
 #include "command.h"
 
@@ -416,6 +418,21 @@ static void a_report_that_cannot_be_written_is_a_warning(void)
     T_HAS(ERR(), "-2102 CONNECT");
 }
 
+static void whose_store_it_is_not_hears_of_reports_only_when_it_matters(void)
+{
+    start(0);
+    fake.write_code = DEFUPD_E_IO;
+    fake.write_errno = EACCES;
+    T_CHECK(RUN("--state-dir", ".", "verify") == 0);
+    T_SAME(ERR(), "");
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+    T_HAS(ERR(), "defupd: warning: reports could not be written");
+    fake.call_code = DEFUPD_E_STORE_OWNER;
+    T_CHECK(RUN("--state-dir", ".", "update") == 77);
+    T_CHECK(strstr(ERR(), "warning") == NULL);
+    T_HAS(ERR(), "-2505 STORE_OWNER");
+}
+
 static void a_policy_file_is_refused_clearly(void)
 {
     start(0);
@@ -494,6 +511,9 @@ static void status_tells_what_is_wrong_and_what_helps(void)
     T_SAME(json_at("out", 0, "store.generation"), "7");
     T_SAME(json_at("out", 0, "components.0.failures"), "3");
     T_SAME(json_at("out", 0, "components.0.lasterror"), "-2103");
+    fake.status.store.generation = 0;
+    T_CHECK(RUN("--state-dir", ".", "status") == 0);
+    T_HAS(OUT(), "Store         /s, which does not exist\n");
 }
 
 static void verify_names_each_damaged_file(void)
@@ -581,6 +601,7 @@ static void help_comes_from_the_table(void)
         T_CHECK(RUN(ag_commands[i].name, "--help") == 0);
         T_HAS(OUT(), ag_commands[i].brief + 1);
         T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
+        T_CHECK(t_shell("grep -q ' $' out") == 1);
     }
     T_SAME(CALLS(), "(no file)");
 }
@@ -638,6 +659,7 @@ int main(void)
     T_RUN(who_was_refused_because_another_is_at_work_writes_no_report);
     T_RUN(a_store_that_does_not_exist_gets_no_report);
     T_RUN(a_report_that_cannot_be_written_is_a_warning);
+    T_RUN(whose_store_it_is_not_hears_of_reports_only_when_it_matters);
     T_RUN(a_policy_file_is_refused_clearly);
     T_RUN(an_interrupt_cancels_the_call_at_work);
     T_RUN(a_second_interrupt_ends_the_program_at_once);

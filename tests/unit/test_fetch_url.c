@@ -67,6 +67,10 @@ static void other_urls_are_refused_by_name_and_without_their_password(void)
         T_CHECK(strstr(err.message, "SECRET") == NULL);
         if (strstr(bad[i], "SECRET") == NULL && strchr(bad[i], '\n') == NULL)
             T_CHECK(strncmp(err.message, "source \"", 8) == 0);
+        if (strchr(bad[i], ' ') != NULL)
+            T_CHECK(strstr(err.message, "%20") != NULL);
+        if (strncmp(bad[i], "file://e", 8) == 0)
+            T_CHECK(strstr(err.message, "file:///DIR") != NULL);
     }
 }
 
