@@ -377,7 +377,8 @@ defupd_code du_store_current_number(const struct du_store *store, uint64_t *numb
     target[len < 0 ? 0 : len] = '\0';
     if (strncmp(target, front, sizeof front - 1) != 0 ||
         !du_version_parse(target + sizeof front - 1, number))
-        return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT, "%s/%s is not a link to a generation",
+        return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT,
+                       "%s/%s is not a link to a generation; 'defupd update' makes it anew",
                        store->path, DU_CURRENT);
     return DEFUPD_OK;
 }
@@ -397,8 +398,9 @@ defupd_code du_store_current(const struct du_store *store, struct du_generation 
         }
         if (number == before)
             return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT,
-                           "%s/%s names generation %llu, which is not there", store->path,
-                           DU_CURRENT, (unsigned long long)number);
+                           "%s/%s names generation %llu, which is not there; 'defupd update' makes "
+                           "a new one",
+                           store->path, DU_CURRENT, (unsigned long long)number);
         rc = du_store_generation(store, number, out, err);
         if (rc == DEFUPD_OK || !du_is_missing(err))
             return rc;
