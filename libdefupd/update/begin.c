@@ -68,6 +68,8 @@ defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defup
 {
     run->ctx = ctx;
     run->request = request;
+    /* One that came while no call was at work was meant for none. */
+    atomic_store(&ctx->cancel, false);
     run->now = ctx->sys->now_s();
     run->trust_dir = -1;
     run->facts.now = run->now;
