@@ -58,7 +58,7 @@ static defupd_code write_host_id(struct du_store *store, const unsigned char id[
     DU_TRY(du_fact_set(&fact, "id", hex, err));
     DU_TRY(du_fact_set(&fact, "machine", machine, err));
     DU_TRY(du_fact_print(&fact, &text, err));
-    return du_file_replace(store->sys, store->dir, HOST_ID, text.data, text.len, 0600, err);
+    return du_store_replace(store, store->dir, HOST_ID, text.data, text.len, 0600, err);
 }
 
 /*

@@ -108,7 +108,11 @@ static defupd_code refuse_linked(const struct du_store *store, const char *compo
     uint64_t current;
     size_t count;
 
-    DU_TRY(du_store_current_number(store, &current, err));
+    if (du_store_current_number(store, &current, err) != DEFUPD_OK) {
+        if (err->code != DEFUPD_E_STORE_CORRUPT)
+            return err->code;
+        current = UINT64_MAX; /* it names none: any may be in use */
+    }
     DU_TRY(du_store_generations(store, &number, &count, err));
     for (size_t i = 0; i < count && number[i] <= current; i++) {
         DU_AUTO_LINKS links = { 0 };

@@ -51,6 +51,8 @@ void du_links_free(struct du_links *links);
 /* Add the links of generation N to `links`, whatever its generation.xml says. */
 DEFUPD_MUST_CHECK defupd_code du_links_add(const struct du_store *store, uint64_t number,
                                            struct du_links *links, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_links_put(struct du_links *links, const char *component,
+                                           uint64_t version, defupd_error *err);
 bool du_links_have(const struct du_links *links, const char *component, uint64_t version);
 
 /* The number that `current` names, 0 when there is none. The generation need not exist. */

@@ -79,7 +79,8 @@ static defupd_code io_save(void *user, const char *name, struct du_bytes bytes, 
     if (run->read_only)
         return DEFUPD_OK;
     DU_TRY(place(run, name, true, &sub, &dir, &leaf, err));
-    if (du_file_replace(run->ctx->sys, dir, leaf, bytes.data, bytes.len, 0644, err) != DEFUPD_OK)
+    if (du_store_replace(&run->ctx->store, dir, leaf, bytes.data, bytes.len, 0644, err) !=
+        DEFUPD_OK)
         return du_err_prefix(err, "%s/trust", run->ctx->store.path);
     return DEFUPD_OK;
 }
@@ -94,7 +95,7 @@ static defupd_code io_remove(void *user, const char *name, defupd_error *err)
     if (run->read_only)
         return DEFUPD_OK;
     DU_TRY(place(run, name, false, &sub, &dir, &leaf, err));
-    return du_file_remove(run->ctx->sys, dir, leaf, err);
+    return du_store_remove(&run->ctx->store, dir, leaf, err);
 }
 
 static defupd_code io_roots(void *user, void (*each)(void *arg, uint64_t version), void *arg,

@@ -40,6 +40,7 @@ struct du_run {
     int64_t now; /* fixed at the start of the run */
     unsigned char host_id[DU_HOST_ID_BYTES];
     struct du_generation current;
+    bool lost; /* `current` led nowhere: the newest generation on disk stands in */
     struct du_trust *trust;
     struct du_fetch *fetch; /* NULL without network */
     size_t source;          /* whose metadata is in use */
