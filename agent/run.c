@@ -80,6 +80,9 @@ static void on_event(void *user, const defupd_event *event)
 {
     struct run *run = user;
 
+    /* A signal between its handler's installation and the call's beginning met no call at work. */
+    if (ag_signals_came())
+        defupd_cancel(run->client);
     if (ag_given(&run->args, AG_OPT_JSON)) {
         if ((run->args.command->traits & AG_CMD_STREAMS) != 0 &&
             !ag_given(&run->args, AG_OPT_QUIET))

@@ -68,6 +68,18 @@ static inline defupd_code t_add(defupd_repo *repo, const char *component, uint64
     return defupd_repo_add_release(repo, &release, err);
 }
 
+/* One change; `key` is the id that goes, for those kinds that take one. */
+static inline defupd_code t_change(defupd_repo *repo, defupd_repo_change_kind kind,
+                                   const char *role, const char *key, defupd_error *err)
+{
+    defupd_repo_change change = DEFUPD_REPO_CHANGE_INIT;
+
+    change.kind = kind;
+    change.role = role;
+    change.old_key = key;
+    return defupd_repo_apply(repo, &change, err);
+}
+
 /* A clock that tests turn. */
 static int64_t t_now;
 static inline int64_t t_now_s(void)

@@ -19,8 +19,7 @@ defupd_code pt_fail(defupd_error *err, defupd_code code, const char *format, ...
     return code;
 }
 
-/* Decimal without sign or leading zeros, 1 to max. */
-static bool number(const char *text, uint64_t max, uint64_t *out)
+bool pt_number(const char *text, uint64_t max, uint64_t *out)
 {
     uint64_t n = 0;
 
@@ -68,6 +67,15 @@ static const struct pt_command *find_command(const char *first, const char *seco
     return NULL;
 }
 
+static defupd_code take_many(struct pt_args *args, enum pt_option_id id, defupd_error *err)
+{
+    if (args->many_count == PT_RULES_MAX)
+        return pt_fail(err, DEFUPD_E_INVALID, "--%s is given too often", pt_options[id].name);
+    args->many[args->many_count].id = id;
+    args->many[args->many_count++].text = args->value[id];
+    return DEFUPD_OK;
+}
+
 /* One option; *at moves over its argument. */
 static defupd_code take_option(struct pt_args *args, char *const **at, defupd_error *err)
 {
@@ -79,7 +87,7 @@ static defupd_code take_option(struct pt_args *args, char *const **at, defupd_er
 
         if (strlen(option->name) != len || strncmp(option->name, name, len) != 0)
             continue;
-        if (args->value[i] != NULL && option->arg != NULL)
+        if (args->value[i] != NULL && option->arg != NULL && !option->many)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s is given twice", option->name);
         if (option->arg == NULL && equals != NULL)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s takes no argument", option->name);
@@ -90,7 +98,7 @@ static defupd_code take_option(struct pt_args *args, char *const **at, defupd_er
         args->value[i] = equals != NULL ? equals + 1 : *++*at;
         if (args->value[i] == NULL)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s needs %s", option->name, option->arg);
-        return DEFUPD_OK;
+        return option->many ? take_many(args, (enum pt_option_id)i, err) : DEFUPD_OK;
     }
     return pt_fail(err, DEFUPD_E_INVALID, "no such option: --%.*s", (int)len, name);
 }
@@ -103,17 +111,18 @@ static defupd_code take_words(struct pt_args *args, const char *const *word, siz
 
     args->command = find_command(word[0], count > 1 ? word[1] : NULL, &two);
     if (args->command == NULL && strcmp(word[0], "key") == 0)
-        return pt_fail(err, DEFUPD_E_INVALID, "key: say 'key generate' or 'key list'");
+        return pt_fail(err, DEFUPD_E_INVALID,
+                       "key: say 'key generate', 'list', 'add', 'rotate', 'revoke' or 'threshold'");
     if (args->command == NULL)
         return pt_fail(err, DEFUPD_E_INVALID, "no such command: %s", word[0]);
     if (args->value[PT_OPT_HELP] != NULL)
         return DEFUPD_OK;
     skip = two ? 2 : 1;
-    if (count - skip != args->command->words)
+    if (count - skip > args->command->words || count - skip < args->command->words_min)
         return pt_fail(err, DEFUPD_E_INVALID, "%s: expected %s, %zu given", args->command->name,
                        args->command->words > 0 ? args->command->synopsis : "no words",
                        count - skip);
-    for (size_t i = 0; i < args->command->words; i++)
+    for (size_t i = 0; i < count - skip; i++)
         args->word[i] = word[skip + i];
     return DEFUPD_OK;
 }
@@ -129,14 +138,14 @@ static defupd_code check_values(struct pt_args *args, defupd_error *err)
                            pt_options[i].name);
     if (args->value[PT_OPT_REPO] == NULL)
         return pt_fail(err, DEFUPD_E_INVALID, "--repo DIR is needed");
-    if (level != NULL && !number(level, 19, &n))
+    if (level != NULL && !pt_number(level, 19, &n))
         return pt_fail(err, DEFUPD_E_INVALID, "--level %s: not from 1 to 19", level);
     args->level = (uint32_t)n;
     if (published != NULL && !time_of(published, &args->published))
         return pt_fail(err, DEFUPD_E_INVALID, "--published %s: not YYYY-MM-DDTHH:MM:SSZ",
                        published);
     if (args->command->run == pt_add_release &&
-        !number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
+        !pt_number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
         return pt_fail(err, DEFUPD_E_INVALID, "version %s: not an integer from 1 to 2^53 - 1",
                        args->word[1]);
     return DEFUPD_OK;

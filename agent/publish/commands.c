@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void say(void *user, const char *line)
+void pt_say(void *user, const char *line)
 {
     (void)user;
     (void)fprintf(stderr, "defupd-publish: %s\n", line);
@@ -15,11 +15,11 @@ static void say(void *user, const char *line)
 static void say_warnings(void *user, const char *line)
 {
     if (strncmp(line, "warning:", 8) == 0)
-        say(user, line);
+        pt_say(user, line);
 }
 
-static defupd_code open_repo(defupd_repo **repo, const struct pt_args *args,
-                             defupd_repo_say_fn on_say, defupd_error *err)
+defupd_code pt_open(defupd_repo **repo, const struct pt_args *args, defupd_repo_say_fn on_say,
+                    defupd_error *err)
 {
     defupd_repo_options options = DEFUPD_REPO_OPTIONS_INIT;
 
@@ -31,50 +31,56 @@ static defupd_code open_repo(defupd_repo **repo, const struct pt_args *args,
     return defupd_repo_open(repo, &options, err);
 }
 
+/* "ROLE=N" */
+static defupd_code take_rule(defupd_repo_rule *rule, char role[16], const char *option,
+                             const char *text, uint64_t max, uint64_t *number, defupd_error *err)
+{
+    const char *equals = strchr(text, '=');
+
+    if (equals == NULL || equals == text || equals - text > 15 ||
+        !pt_number(equals + 1, max, number))
+        return pt_fail(err, DEFUPD_E_INVALID, "--%s %s: not ROLE=N, N from 1 to %" PRIu64, option,
+                       text, max);
+    memcpy(role, text, (size_t)(equals - text));
+    role[equals - text] = '\0';
+    rule->struct_size = sizeof *rule;
+    rule->role = role;
+    return DEFUPD_OK;
+}
+
+static defupd_code take_rules(const struct pt_args *args, defupd_repo_rule rule[PT_RULES_MAX],
+                              char role[PT_RULES_MAX][16], defupd_error *err)
+{
+    for (size_t i = 0; i < args->many_count; i++) {
+        const bool days = args->many[i].id == PT_OPT_EXPIRES;
+        uint64_t number = 0;
+        const defupd_code rc = take_rule(&rule[i], role[i], pt_options[args->many[i].id].name,
+                                         args->many[i].text, days ? 3650 : 64, &number, err);
+        if (rc != DEFUPD_OK)
+            return rc;
+        if (days)
+            rule[i].days = (uint32_t)number;
+        else
+            rule[i].threshold = (uint32_t)number;
+    }
+    return DEFUPD_OK;
+}
+
 defupd_code pt_init(const struct pt_args *args, defupd_error *err)
 {
+    defupd_repo_rule rule[PT_RULES_MAX] = { { 0 } };
+    char role[PT_RULES_MAX][16];
     defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, say, err);
+    defupd_code rc = take_rules(args, rule, role, err);
 
     if (rc == DEFUPD_OK)
-        rc = defupd_repo_init(repo, err);
+        rc = pt_open(&repo, args, pt_say, err);
+    if (rc == DEFUPD_OK)
+        rc = defupd_repo_init_with(repo, rule, args->many_count, err);
     if (rc == DEFUPD_OK)
         (void)printf("repository    %s\n"
                      "trusted root  %s/metadata/1.root.json\n",
                      args->value[PT_OPT_REPO], args->value[PT_OPT_REPO]);
-    defupd_repo_close(repo);
-    return rc;
-}
-
-defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err)
-{
-    char id[65] = "";
-    defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, say, err);
-
-    if (rc == DEFUPD_OK)
-        rc = defupd_repo_key_generate(repo, args->word[0], args->value[PT_OPT_TYPE], id, err);
-    if (rc == DEFUPD_OK)
-        (void)printf("%s\n", id);
-    defupd_repo_close(repo);
-    return rc;
-}
-
-static void show_key(void *user, const defupd_repo_key *key)
-{
-    (void)user;
-    (void)printf("%-9s  %-7s  %-7s  %-8s  %.64s  %s\n", key->role, key->type,
-                 key->has_private ? "private" : "public", key->in_root ? "in-root" : "unused",
-                 key->keyid, key->file[0] != '\0' ? key->file : "-");
-}
-
-defupd_code pt_key_list(const struct pt_args *args, defupd_error *err)
-{
-    defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, say, err);
-
-    if (rc == DEFUPD_OK)
-        rc = defupd_repo_key_list(repo, show_key, NULL, err);
     defupd_repo_close(repo);
     return rc;
 }
@@ -106,7 +112,7 @@ defupd_code pt_add_release(const struct pt_args *args, defupd_error *err)
     defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
     defupd_repo_added added = DEFUPD_REPO_ADDED_INIT;
     defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, say, err);
+    defupd_code rc = pt_open(&repo, args, pt_say, err);
 
     release.component = args->word[0];
     release.version = args->version;
@@ -128,7 +134,7 @@ static void say_out(void *user, const char *line)
 {
     (void)user;
     if (strncmp(line, "warning:", 8) == 0)
-        say(NULL, line);
+        pt_say(NULL, line);
     else
         (void)printf("%s\n", line);
 }
@@ -136,7 +142,7 @@ static void say_out(void *user, const char *line)
 defupd_code pt_refresh(const struct pt_args *args, defupd_error *err)
 {
     defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, say_out, err);
+    defupd_code rc = pt_open(&repo, args, say_out, err);
 
     if (rc == DEFUPD_OK)
         rc = defupd_repo_refresh(repo, err);
@@ -181,7 +187,7 @@ defupd_code pt_verify(const struct pt_args *args, defupd_error *err)
 {
     struct findings findings = { .json = args->value[PT_OPT_JSON] != NULL };
     defupd_repo *repo = NULL;
-    defupd_code rc = open_repo(&repo, args, findings.json ? say_warnings : say_out, err);
+    defupd_code rc = pt_open(&repo, args, findings.json ? say_warnings : say_out, err);
 
     if (rc != DEFUPD_OK)
         return rc;

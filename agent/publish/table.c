@@ -21,26 +21,66 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_LISTEN] = { "listen", "ADDR:PORT",
                         "where to listen; default: 127.0.0.1:0, port 0 is any free one" },
     [PT_OPT_LOG] = { "log", "FILE", "append a line METHOD PATH STATUS BYTES for each request" },
+    [PT_OPT_COMPONENT] = { "component", "C", "the key is for a component's own role" },
+    [PT_OPT_THRESHOLD] = { "threshold", "N",
+                           "signatures that the role needs; init: ROLE=N, for several roles; "
+                           "default: 1",
+                           true },
+    [PT_OPT_EXPIRES] = { "expires", "DAYS",
+                         "how long what the role signs is valid; init: ROLE=DAYS, for several "
+                         "roles; default: root 365, targets and components 90, snapshot 7, "
+                         "timestamp 1",
+                         true },
+    [PT_OPT_OLD] = { "old", "KEYID", "which key goes; default: the role's only one" },
+    [PT_OPT_NEW] = { "new", "KEYID",
+                     "take this key of the keys folder; default: a new one is made" },
+    [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
+
+#define KEY_OPTIONS \
+    (PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_NEW) | PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES))
 
 const struct pt_command pt_commands[] = {
     { "init", "", "make an empty, signed repository",
       "Roles without a key get one: ECDSA P-256 for root and targets, Ed25519 for snapshot and "
       "timestamp. Clients are given metadata/1.root.json as their trusted root. Keep the private "
       "keys away from the server.",
-      0, 0, pt_init },
-    { "key generate", "ROLE", "make a private key for a role, before init",
-      "ROLE is root, targets, snapshot or timestamp. Prints the key's id.", 1, PT_BIT(PT_OPT_TYPE),
-      pt_key_generate },
-    { "key list", "", "list the keys of the keys folder and of the root",
-      "Columns: role, type, whether the private half is here, whether the root names it, id, file.",
-      0, 0, pt_key_list },
+      0, 0, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES), pt_init },
+    { "key generate", "[ROLE]", "make a private key for a role or component",
+      "ROLE is root, targets, snapshot or timestamp: before init. With --component the key is for "
+      "the component's own role: see delegate. Prints the key's id.",
+      0, 1, PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_COMPONENT), pt_key_generate },
+    { "key list", "", "list roles and keys",
+      "First the roles: version, signatures needed, keys, private halves here, expiry. Then the "
+      "keys: role, type, whether the private half is here, whether the role uses it, id, file.",
+      0, 0, 0, pt_key_list },
+    { "key add", "ROLE", "one more key for a role",
+      "ROLE is root, targets, snapshot, timestamp, or a component with a role of its own. Prints "
+      "the key's id.",
+      1, 1, KEY_OPTIONS, pt_key_add },
+    { "key rotate", "ROLE", "a new key for a role, an old one out",
+      "The new root is signed by the keys before and after; what the role has signed is signed "
+      "anew. The old private key stays in the keys folder. Prints the new key's id.",
+      1, 1, KEY_OPTIONS | PT_BIT(PT_OPT_OLD) | PT_BIT(PT_OPT_LOST), pt_key_rotate },
+    { "key revoke", "KEYID", "take a key out of every role",
+      "KEYID is a key's id, or its first 8 digits or more.", 1, 1, PT_BIT(PT_OPT_LOST),
+      pt_key_revoke },
+    { "key threshold", "ROLE N", "how many signatures a role needs",
+      "N is at most the number of the role's keys.", 2, 2, PT_BIT(PT_OPT_LOST), pt_key_threshold },
+    { "delegate", "C", "give a component a role of its own",
+      "Then its own keys sign its releases, and nobody else's can. They are those that 'key "
+      "generate --component' has made, or whose public half (C-KEYID8.json) was put into the keys "
+      "folder. Targets is signed once more.",
+      1, 1, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES), pt_delegate },
+    { "renew", "ROLE", "sign a role anew before it expires",
+      "For root, and for what is not signed by refresh because its keys are elsewhere.", 1, 1,
+      PT_BIT(PT_OPT_EXPIRES), pt_renew },
     { "add-release", "C V TREE_DIR", "bundle a folder and publish it",
       "Publishes the files of TREE_DIR as version V of component C. V is an integer higher than "
       "all published ones. Symbolic links, special files, empty folders, setuid, setgid or sticky "
       "bits and names that not every file system can hold are refused with their path. Readers see "
       "the release when all of it is in place.",
-      3,
+      3, 3,
       PT_BIT(PT_OPT_LEVEL) | PT_BIT(PT_OPT_LABEL) | PT_BIT(PT_OPT_CLASS) | PT_BIT(PT_OPT_NOTE) |
           PT_BIT(PT_OPT_PUBLISHED),
       pt_add_release },
@@ -48,16 +88,16 @@ const struct pt_command pt_commands[] = {
       "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
       "when "
       "half of their life is over and their keys are there.",
-      0, 0, pt_refresh },
+      0, 0, 0, pt_refresh },
     { "verify", "", "check the whole repository as a client and an auditor would",
       "Signatures, expiry, digests, and every object: there, right, and unpacking to its tree. "
       "Needs no key. One line for each defect; exit code 65 when there is any. Objects are "
       "unpacked below TMPDIR.",
-      0, PT_BIT(PT_OPT_JSON), pt_verify },
+      0, 0, PT_BIT(PT_OPT_JSON), pt_verify },
     { "serve", "", "serve the repository over HTTP, for trials",
       "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "
       "can do this; nothing in a repository needs one of its own.",
-      0, PT_BIT(PT_OPT_LISTEN) | PT_BIT(PT_OPT_LOG), pt_serve },
+      0, 0, PT_BIT(PT_OPT_LISTEN) | PT_BIT(PT_OPT_LOG), pt_serve },
 };
 const size_t pt_command_count = sizeof pt_commands / sizeof pt_commands[0];
 

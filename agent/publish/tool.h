@@ -27,8 +27,15 @@ enum pt_option_id {
     PT_OPT_JSON,
     PT_OPT_LISTEN,
     PT_OPT_LOG,
+    PT_OPT_COMPONENT,
+    PT_OPT_THRESHOLD,
+    PT_OPT_EXPIRES,
+    PT_OPT_OLD,
+    PT_OPT_NEW,
+    PT_OPT_LOST,
     PT_OPT_COUNT
 };
+#define PT_RULES_MAX 16 /* ROLE=N given to --threshold and --expires */
 #define PT_BIT(id) (UINT32_C(1) << (id))
 #define PT_COMMON \
     (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION))
@@ -37,13 +44,19 @@ struct pt_option {
     const char *name;
     const char *arg; /* NULL: a switch */
     const char *help;
+    bool many; /* may be given again */
 };
 extern const struct pt_option pt_options[PT_OPT_COUNT];
 
 struct pt_args {
     const struct pt_command *command; /* NULL with --help or --version alone */
-    const char *value[PT_OPT_COUNT];  /* NULL when not given; "" for a switch */
-    const char *word[PT_WORDS_MAX];   /* the command's arguments */
+    const char *value[PT_OPT_COUNT];  /* NULL when not given; "" for a switch; the last one */
+    struct {
+        enum pt_option_id id;
+        const char *text;
+    } many[PT_RULES_MAX]; /* each value of options that may be given again */
+    size_t many_count;
+    const char *word[PT_WORDS_MAX]; /* the command's arguments */
     uint32_t level;
     uint64_t version;
     int64_t published;
@@ -54,8 +67,8 @@ struct pt_command {
     const char *synopsis;
     const char *summary;
     const char *text;
-    size_t words;     /* arguments it takes, all required */
-    uint32_t options; /* PT_BIT()s beside PT_COMMON */
+    size_t words_min, words; /* arguments it needs, and takes */
+    uint32_t options;        /* PT_BIT()s beside PT_COMMON */
     defupd_code (*run)(const struct pt_args *args, defupd_error *err);
 };
 extern const struct pt_command pt_commands[];
@@ -66,6 +79,9 @@ DEFUPD_MUST_CHECK defupd_code pt_args_parse(struct pt_args *args, char *const *a
                                             defupd_error *err);
 void pt_help(FILE *out, const struct pt_command *command); /* NULL: of the program */
 
+/* Decimal without sign or leading zeros, 1 to max. */
+bool pt_number(const char *text, uint64_t max, uint64_t *out);
+
 /* Fill err, return code. */
 __attribute__((format(printf, 3, 4))) defupd_code pt_fail(defupd_error *err, defupd_code code,
                                                           const char *format, ...);
@@ -74,11 +90,21 @@ void pt_show_error(const defupd_error *err);
 
 /* commands.c */
 defupd_code pt_init(const struct pt_args *args, defupd_error *err);
-defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
-defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);
 defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
 defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
 defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
+defupd_code pt_open(defupd_repo **repo, const struct pt_args *args, defupd_repo_say_fn on_say,
+                    defupd_error *err);
+void pt_say(void *user, const char *line); /* on stderr */
+/* keys.c */
+defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_add(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_rotate(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_revoke(const struct pt_args *args, defupd_error *err);
+defupd_code pt_key_threshold(const struct pt_args *args, defupd_error *err);
+defupd_code pt_delegate(const struct pt_args *args, defupd_error *err);
+defupd_code pt_renew(const struct pt_args *args, defupd_error *err);
 /* serve.c */
 defupd_code pt_serve(const struct pt_args *args, defupd_error *err);
 

@@ -62,6 +62,7 @@ void defupd_client_close(defupd_client *client)
 
     if (client == NULL)
         return;
+    du_trust_freep(&client->ctx.trust);
     du_store_close(&client->ctx.store);
     du_options_free(&client->options);
     free(client);

@@ -138,6 +138,8 @@ static defupd_code check(const defupd_client_options *options, defupd_error *err
                        RETENTION_MAX);
     if (options->reserved != 0)
         return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "a field newer than this library is set");
+    if (options->trusted_root == NULL && options->trusted_root_bytes != 0)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "trusted_root: is NULL, trusted_root_bytes is not 0");
     for (list = options->components; list != NULL && *list != NULL; list++) {
         if (!du_name_ok(*list))
             return DU_FAIL(err, DEFUPD_E_INVALID, "components: '%s' is not a component's name",
@@ -199,6 +201,40 @@ void du_options_free(defupd_client_options *options)
     memset(options, 0, sizeof *options);
 }
 
+/* The version that an earlier word than `end` gave the component, 0 when none did. */
+static uint64_t version_before(const char *const *list, const char *const *end, const char *name)
+{
+    char other[DU_NAME_MAX + 1];
+    uint64_t version;
+
+    for (; list != end; list++) {
+        if (du_component_parse(*list, other, &version) && version != 0 && strcmp(other, name) == 0)
+            return version;
+    }
+    return 0;
+}
+
+/* Before anything is locked, asked or recorded: a slip in the call is no failed attempt. */
+static defupd_code check_names(const defupd_request *request, defupd_error *err)
+{
+    const char *const *list = request->components;
+
+    for (; list != NULL && *list != NULL; list++) {
+        char name[DU_NAME_MAX + 1];
+        uint64_t version, before;
+
+        if (!du_component_parse(*list, name, &version))
+            return DU_FAIL(err, DEFUPD_E_INVALID,
+                           "'%s' is not a component's name, nor NAME@VERSION", *list);
+        if (version == 0)
+            continue;
+        before = version_before(request->components, list, name);
+        if (before != 0 && before != version)
+            return DU_FAIL(err, DEFUPD_E_INVALID, "%s is named with two versions", name);
+    }
+    return DEFUPD_OK;
+}
+
 defupd_code du_request_import(defupd_request *into, const defupd_request *from, defupd_error *err)
 {
     static const defupd_request none = DEFUPD_REQUEST_INIT;
@@ -215,5 +251,5 @@ defupd_code du_request_import(defupd_request *into, const defupd_request *from, 
     if ((into->flags & ~known) != 0)
         return DU_FAIL(err, DEFUPD_E_UNSUPPORTED,
                        "request: flags 0x%x are not known to this library", into->flags & ~known);
-    return DEFUPD_OK;
+    return check_names(into, err);
 }

@@ -21,7 +21,10 @@ void defupd_version_details(char *out, unsigned long size)
                                                    du_json_versions };
     size_t used = 0;
 
-    for (size_t i = 0; i < sizeof ask / sizeof ask[0] && used + 3 < size; i++) {
+    if (size > 0)
+        out[0] = '\0';
+
+    for (size_t i = 0; i < sizeof ask / sizeof ask[0] && used + 1 < size; i++) {
         char line[128] = "";
         int add;
 

@@ -6,6 +6,8 @@
 #ifndef DU_EVENT_EVENT_H
 #define DU_EVENT_EVENT_H
 
+#include <stdarg.h>
+
 #include <defupd/event.h>
 
 #include "base/err.h"
@@ -24,5 +26,9 @@ void du_event_send(const struct du_events *events, defupd_event event);
 __attribute__((format(printf, 4, 5))) void du_log(const struct du_events *events,
                                                   defupd_level level, const char *module,
                                                   const char *format, ...);
+/* The same with the arguments of a function that takes them on. */
+__attribute__((format(printf, 4, 0))) void du_log_args(const struct du_events *events,
+                                                       defupd_level level, const char *module,
+                                                       const char *format, va_list args);
 
 #endif

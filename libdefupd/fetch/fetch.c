@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/name.h"
+#include "event/event.h"
 #include "fetch/fetch_priv.h"
 
 static defupd_code copy_sources(struct du_fetch *fetch, const char *const *sources,
@@ -119,19 +120,12 @@ void du_fetch_versions(char *out, size_t size)
 
 void du_fetch_log(const struct du_fetch *fetch, defupd_level level, const char *format, ...)
 {
-    char line[1024];
+    const struct du_events events = { .on_log = fetch->log, .log_user = fetch->log_user };
     va_list args;
 
-    if (fetch->log == NULL)
-        return;
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
+    du_log_args(&events, level, "fetch", format, args);
     va_end(args);
-    for (char *c = line; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    }
-    fetch->log(fetch->log_user, level, "fetch", line);
 }
 
 uint32_t du_fetch_left_ms(const struct du_fetch *fetch)

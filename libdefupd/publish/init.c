@@ -39,16 +39,73 @@ static defupd_code check_unused(const struct defupd_repo *repo, const struct du_
     return DEFUPD_OK;
 }
 
+struct rules {
+    const defupd_repo_rule *rule;
+    size_t count;
+};
+
+static defupd_code check_rules(const struct rules *rules, defupd_error *err)
+{
+    enum du_role role;
+
+    for (size_t i = 0; i < rules->count; i++) {
+        const defupd_repo_rule *rule = &rules->rule[i];
+        if (rule->struct_size != sizeof *rule || rule->reserved != 0)
+            return DU_FAIL(err, DEFUPD_E_INVALID, "rule is from another version of the header");
+        if (rule->role == NULL || !du_role_parse(rule->role, &role))
+            return DU_FAIL(err, DEFUPD_E_INVALID,
+                           "role '%s' is none of root, targets, snapshot, timestamp",
+                           rule->role != NULL ? rule->role : "");
+        if (rule->threshold > DU_ENTRY_KEYS_MAX || rule->days > DU_DAYS_MAX)
+            return DU_FAIL(err, DEFUPD_E_INVALID,
+                           "role '%s': at most %d signatures and %d days are allowed", rule->role,
+                           DU_ENTRY_KEYS_MAX, DU_DAYS_MAX);
+    }
+    return DEFUPD_OK;
+}
+
+/* The last rule that says something about it counts. */
+static void rule_of(const struct rules *rules, const char *role, int64_t *threshold, int64_t *days)
+{
+    *threshold = 1;
+    *days = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const defupd_repo_rule *rule = &rules->rule[i];
+        if (strcmp(rule->role, role) != 0)
+            continue;
+        *threshold = rule->threshold != 0 ? rule->threshold : *threshold;
+        *days = rule->days != 0 ? rule->days : *days;
+    }
+}
+
+static int64_t keys_for(const struct du_keyring *ring, const char *role)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < ring->count; i++)
+        count += strcmp(ring->key[i].role, role) == 0;
+    return count;
+}
+
 static defupd_code make_missing_keys(const struct defupd_repo *repo, struct du_keyring *ring,
-                                     defupd_error *err)
+                                     const struct rules *rules, defupd_error *err)
 {
     for (unsigned r = 0; r < DU_ROLES; r++) {
-        const enum du_role role = (enum du_role)r;
-        bool found = false;
+        const char *name = du_role_name((enum du_role)r);
+        int64_t threshold, days;
 
-        for (size_t i = 0; i < ring->count; i++)
-            found = found || strcmp(ring->key[i].role, du_role_name(role)) == 0;
-        if (found)
+        rule_of(rules, name, &threshold, &days);
+        if (threshold > 1 && keys_for(ring, name) < threshold)
+            return DU_FAIL(err, DEFUPD_E_KEY,
+                           "%s holds %lld keys for role '%s', which is to need %lld: make them "
+                           "first",
+                           repo->keys_path, (long long)keys_for(ring, name), name,
+                           (long long)threshold);
+    }
+    for (unsigned r = 0; r < DU_ROLES; r++) {
+        const enum du_role role = (enum du_role)r;
+
+        if (keys_for(ring, du_role_name(role)) > 0)
             continue;
         DU_TRY(du_keyring_generate(repo, ring, du_role_name(role), du_role_key_type(role), err));
         du_repo_say(repo, "made %s key %s/%s", du_key_type_word(du_role_key_type(role)),
@@ -57,62 +114,83 @@ static defupd_code make_missing_keys(const struct defupd_repo *repo, struct du_k
     return DEFUPD_OK;
 }
 
-/* Sign the four roles, from the one that names the keys to the one that names the rest. */
-static defupd_code sign_first(const struct du_keyring *ring, int64_t now, struct du_next *first,
-                              defupd_error *err)
+/* The `roles` and `keys` of a first root: all keys that were made for a role. */
+static bool name_keys(struct du_json *root, const struct du_keyring *ring,
+                      const struct rules *rules)
 {
-    const struct du_json *root;
-
     for (unsigned r = 0; r < DU_ROLES; r++) {
-        const enum du_role role = (enum du_role)r;
-        DU_AUTO_JSON *part = du_part_new(role, 1, now);
-        bool complete = part != NULL;
+        const char *name = du_role_name((enum du_role)r);
+        DU_AUTO_JSON *keyids = du_json_new_array();
+        int64_t threshold, days;
 
-        if (complete && role == DU_ROLE_ROOT)
-            complete = du_part_root_keys(part, ring);
-        if (complete && role == DU_ROLE_SNAPSHOT)
-            complete = du_part_state(part, DU_ROLE_TARGETS, &first->doc[DU_ROLE_TARGETS]);
-        if (complete && role == DU_ROLE_TIMESTAMP)
-            complete = du_part_state(part, DU_ROLE_SNAPSHOT, &first->doc[DU_ROLE_SNAPSHOT]);
-        if (!complete)
-            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for role '%s'", du_role_name(role));
-        root =
-            role == DU_ROLE_ROOT ? part : du_json_object(first->doc[DU_ROLE_ROOT].json, "signed");
-        DU_TRY(du_role_doc_sign(&first->doc[r], ring, root, role, du_take(&part), err));
+        for (size_t i = 0; keyids != NULL && i < ring->count; i++)
+            if (strcmp(ring->key[i].role, name) == 0 &&
+                !du_json_append(keyids, du_json_new_string(ring->key[i].id)))
+                return false;
+        rule_of(rules, name, &threshold, &days);
+        if (keyids == NULL || !du_entry_set(root, name, du_take(&keyids), threshold, days, ring))
+            return false;
     }
+    return true;
+}
+
+/* A keys directory serves one repository: its pinned root would have to be two. */
+static defupd_code check_no_pin(const struct defupd_repo *repo, defupd_error *err)
+{
+    DU_AUTO_ROLE_DOC pin = { 0 };
+
+    DU_TRY(du_pin_load(repo, &pin, err));
+    if (pin.json != NULL)
+        return DU_FAIL(err, DEFUPD_E_REPO_EXISTS,
+                       "%s/root.json is the pinned root of a repository: use another keys "
+                       "directory, or remove it on purpose",
+                       repo->keys_path);
     return DEFUPD_OK;
 }
 
-static defupd_code init(struct defupd_repo *repo, defupd_error *err)
+static defupd_code init(struct defupd_repo *repo, const struct rules *rules, defupd_error *err)
 {
     DU_AUTO_DIRS dirs = DU_DIRS;
     DU_AUTO_KEYRING ring = { 0 };
-    DU_AUTO_NEXT first = { 0 };
-    DU_AUTO_STATE check = { 0 };
-    const struct du_buf *bytes = &first.doc[DU_ROLE_ROOT].bytes;
+    DU_AUTO_NEXT first = { .snapshot = true, .timestamp = true };
+    DU_AUTO_STATE none = { .now = repo->sys->now_s() }, check = { 0 };
+    struct du_json *root, *targets;
 
+    DU_TRY(check_rules(rules, err));
     DU_TRY(du_dirs_make(repo, &dirs, err));
     DU_TRY(check_unused(repo, &dirs, err));
+    DU_TRY(check_no_pin(repo, err));
     DU_TRY(du_keyring_load(repo, &ring, err));
-    DU_TRY(make_missing_keys(repo, &ring, err));
+    DU_TRY(make_missing_keys(repo, &ring, rules, err));
     DU_TRY(du_keyring_warn(repo, dirs.top, err));
-    DU_TRY(sign_first(&ring, repo->sys->now_s(), &first, err));
-    /* The root before the timestamp, which is what makes it a repository. */
-    if (du_file_replace(repo->sys, dirs.metadata, ROOT_FILE, bytes->data, bytes->len, 0644, err) !=
+    DU_TRY(du_next_edit(NULL, &none, &first, "root", &root, err));
+    DU_TRY(du_next_edit(NULL, &none, &first, "targets", &targets, err));
+    if (!name_keys(root, &ring, rules))
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for role 'root'");
+    DU_TRY(du_next_sign(repo, &none, &ring, &first, err));
+    if (du_next_finish(repo, &dirs, &none, &ring, &first, NULL, (struct du_bytes){ 0 }, err) !=
         DEFUPD_OK)
-        return du_err_prefix(err, "repository %s", repo->dir_path);
+        return du_err_prefix(err, "keys directory %s", repo->keys_path);
     DU_TRY(du_next_write(repo, &dirs, &first, err));
     /* Read back what stands there, by a client's rules. */
-    return du_state_load(repo, &dirs, &check, err);
+    DU_TRY(du_state_load(repo, &dirs, &check, err));
+    return du_pin_write(repo, du_role_set_find(&first.set, "root"), err);
+}
+
+defupd_code defupd_repo_init_with(defupd_repo *repo, const defupd_repo_rule *rules, size_t count,
+                                  defupd_error *error)
+{
+    defupd_error scratch, *err = error != NULL ? error : &scratch;
+    const struct rules given = { rules, count };
+
+    if (repo == NULL || (rules == NULL && count > 0))
+        return DU_FAIL(err, DEFUPD_E_INVALID, "no repository or no rules");
+    return init(repo, &given, err);
 }
 
 defupd_code defupd_repo_init(defupd_repo *repo, defupd_error *error)
 {
-    defupd_error scratch, *err = error != NULL ? error : &scratch;
-
-    if (repo == NULL)
-        return DU_FAIL(err, DEFUPD_E_INVALID, "no repository");
-    return init(repo, err);
+    return defupd_repo_init_with(repo, NULL, 0, error);
 }
 
 static defupd_code key_generate(struct defupd_repo *repo, const char *role_name, const char *type,
@@ -123,17 +201,19 @@ static defupd_code key_generate(struct defupd_repo *repo, const char *role_name,
     enum du_key_type key_type;
     enum du_role role;
 
-    if (role_name == NULL || !du_role_parse(role_name, &role))
+    if (role_name == NULL || !du_role_of(role_name, &role))
         return DU_FAIL(err, DEFUPD_E_INVALID,
-                       "role '%s' is none of root, targets, snapshot, timestamp",
+                       "'%.64s' is none of root, targets, snapshot, timestamp, and no component "
+                       "name",
                        role_name != NULL ? role_name : "");
     key_type = type == NULL ? du_role_key_type(role) : du_key_type_parse(type);
     if (key_type == 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "key type '%s' is none of ed25519, ecdsa, rsa", type);
     if (du_dirs_open(repo, &dirs, true, err) == DEFUPD_OK) {
-        if (is_published(&dirs))
+        if (role != DU_ROLE_COMPONENT && is_published(&dirs))
             return DU_FAIL(err, DEFUPD_E_REPO_EXISTS,
-                           "%s is signed already: its keys change only by a new root",
+                           "%s is signed already: its keys change only by a new root: see 'key "
+                           "add' and 'key rotate'",
                            repo->dir_path);
     } else if (err->code != DEFUPD_E_REPO && !du_is_missing(err)) {
         return err->code;
@@ -143,7 +223,7 @@ static defupd_code key_generate(struct defupd_repo *repo, const char *role_name,
     if (dirs.top >= 0)
         DU_TRY(du_keyring_warn(repo, dirs.top, err));
     if (keyid != NULL)
-        memcpy(keyid, du_signer_id(ring.key[ring.count - 1].signer), DU_KEYID_TEXT);
+        memcpy(keyid, ring.key[ring.count - 1].id, DU_KEYID_TEXT);
     return DEFUPD_OK;
 }
 
@@ -155,75 +235,4 @@ defupd_code defupd_repo_key_generate(defupd_repo *repo, const char *role, const 
     if (repo == NULL)
         return DU_FAIL(err, DEFUPD_E_INVALID, "no repository");
     return key_generate(repo, role, type, keyid, err);
-}
-
-/* Keys that a role of the root names; those of the ring that it does not name come after. */
-static void tell_role(const struct du_keyring *ring, const struct du_json *root, enum du_role role,
-                      defupd_repo_key_fn on_key, void *user)
-{
-    const struct du_json *entry = du_json_object(du_json_object(root, "roles"), du_role_name(role));
-    const struct du_json *keyids = du_json_array(entry, "keyids");
-    int64_t threshold = 0;
-
-    if (!du_json_int(entry, "threshold", &threshold))
-        threshold = 0;
-    for (size_t i = 0; i < du_json_count(keyids); i++) {
-        const char *id = du_json_text(du_json_at(keyids, i));
-        const struct du_ring_key *own = id == NULL ? NULL : du_keyring_find(ring, id);
-        const char *type =
-            id == NULL
-                ? NULL
-                : du_json_string(du_json_object(du_json_object(root, "keys"), id), "keytype");
-        const defupd_repo_key key = { .struct_size = sizeof key,
-                                      .has_private = own != NULL,
-                                      .in_root = 1,
-                                      .threshold = (uint32_t)threshold,
-                                      .role = du_role_name(role),
-                                      .type = type != NULL ? type : "",
-                                      .keyid = id != NULL ? id : "",
-                                      .file = own != NULL ? own->file : "" };
-        on_key(user, &key);
-    }
-    for (size_t i = 0; i < ring->count; i++) {
-        const struct du_ring_key *own = &ring->key[i];
-        const defupd_repo_key key = { .struct_size = sizeof key,
-                                      .has_private = 1,
-                                      .threshold = (uint32_t)threshold,
-                                      .role = own->role,
-                                      .type = du_key_type_word(du_signer_type(own->signer)),
-                                      .keyid = du_signer_id(own->signer),
-                                      .file = own->file };
-        bool named = strcmp(own->role, du_role_name(role)) != 0;
-        for (size_t k = 0; k < du_json_count(keyids); k++) {
-            const char *id = du_json_text(du_json_at(keyids, k));
-            named = named || (id != NULL && strcmp(id, key.keyid) == 0);
-        }
-        if (!named)
-            on_key(user, &key);
-    }
-}
-
-defupd_code defupd_repo_key_list(defupd_repo *repo, defupd_repo_key_fn on_key, void *user,
-                                 defupd_error *error)
-{
-    defupd_error scratch, *err = error != NULL ? error : &scratch;
-    DU_AUTO_KEYRING ring = { 0 };
-    DU_AUTO_DIRS dirs = DU_DIRS;
-    DU_AUTO_STATE state = { 0 };
-    const struct du_json *root = NULL;
-
-    if (repo == NULL || on_key == NULL)
-        return DU_FAIL(err, DEFUPD_E_INVALID, "no repository or no receiver of keys");
-    DU_TRY(du_keyring_load(repo, &ring, err));
-    if (du_dirs_open(repo, &dirs, false, err) == DEFUPD_OK) {
-        if (is_published(&dirs)) {
-            DU_TRY(du_state_load(repo, &dirs, &state, err));
-            root = du_state_part(&state, DU_ROLE_ROOT);
-        }
-    } else if (err->code != DEFUPD_E_REPO && !du_is_missing(err)) {
-        return err->code;
-    }
-    for (unsigned r = 0; r < DU_ROLES; r++)
-        tell_role(&ring, root, (enum du_role)r, on_key, user);
-    return DEFUPD_OK;
 }

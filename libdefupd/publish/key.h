@@ -21,13 +21,17 @@ struct du_signer;
 /* Errors: DEFUPD_E_KEY, DEFUPD_E_NOMEM. RSA keys get 3072 bits. */
 DEFUPD_MUST_CHECK defupd_code du_signer_generate(struct du_signer **out, enum du_key_type type,
                                                  defupd_error *err);
-/* Read an unencrypted PKCS#8 (or traditional) PEM. `what` names the file. Never asks anybody for a
- * passphrase. Errors: DEFUPD_E_KEY, DEFUPD_E_NOMEM. */
+/* Read a PKCS#8 (or traditional) PEM. `passphrase` NULL: it must not be encrypted. `what` names the
+ * file. Never asks anybody for a passphrase. Errors: DEFUPD_E_KEY, DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_signer_parse(struct du_signer **out, struct du_bytes pem,
-                                              const char *what, defupd_error *err);
-/* Append the private key as PKCS#8 PEM. The caller wipes the buffer: du_secret_free(). */
-DEFUPD_MUST_CHECK defupd_code du_signer_pem(const struct du_signer *signer, struct du_buf *out,
-                                            defupd_error *err);
+                                              const char *passphrase, const char *what,
+                                              defupd_error *err);
+/* Does the PEM need a passphrase? */
+bool du_signer_is_locked(struct du_bytes pem);
+/* Append the private key as PKCS#8 PEM; with a passphrase encrypted by PBES2 (scrypt, AES-256-CBC).
+ * The caller wipes the buffer: du_secret_free(). */
+DEFUPD_MUST_CHECK defupd_code du_signer_pem(const struct du_signer *signer, const char *passphrase,
+                                            struct du_buf *out, defupd_error *err);
 /* Append the raw signature over `message`, in the form docs/formats/repository.md states. */
 DEFUPD_MUST_CHECK defupd_code du_signer_sign(const struct du_signer *signer,
                                              struct du_bytes message, struct du_buf *signature,

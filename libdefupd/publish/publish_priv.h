@@ -30,10 +30,12 @@
 
 struct defupd_repo {
     const struct du_sys *sys;
-    char *dir_path, *keys_path, *temp_path;
-    unsigned level, threads;
+    char *dir_path, *keys_path, *temp_path, *change_path;
+    unsigned level, threads, warn_days;
     defupd_repo_say_fn on_say; /* may be NULL */
     void *say_user;
+    defupd_repo_passphrase_fn on_passphrase; /* may be NULL */
+    void *passphrase_user;
 };
 
 __attribute__((format(printf, 2, 3))) void du_repo_say(const struct defupd_repo *repo,
@@ -61,81 +63,140 @@ DEFUPD_MUST_CHECK defupd_code du_dir_below(const struct du_sys *sys, int fd, int
 
 /* keyring.c: the keys directory. Zeroed is an empty ring. */
 struct du_ring_key {
-    struct du_signer *signer;
-    char role[DU_NAME_MAX + 1];
-    char file[DU_PART_MAX + 1];
+    struct du_json *public;   /* the key object as metadata holds it */
+    struct du_signer *signer; /* NULL: no private half, or it has not been unlocked yet */
+    bool has_private;
+    char id[DU_KEYID_TEXT];
+    char role[DU_NAME_MAX + 1]; /* of the file's name: what the key was made for */
+    char file[DU_PART_MAX + 1]; /* of the private half, else of the public one */
 };
 struct du_keyring {
     struct du_ring_key *key;
     size_t count;
 };
-/* Read every "ROLE-KEYID8.pem". A missing folder is an empty ring. Refuses folders and files that
- * others may open, naming them. Errors: DEFUPD_E_KEY, DEFUPD_E_IO, DEFUPD_E_NOMEM */
+/* Read every "ROLE-KEYID8.pem" and "ROLE-KEYID8.json". A missing folder is an empty ring. Refuses
+ * folders and private keys that others may open, naming them. An encrypted key with its public half
+ * beside it stays locked until it signs. Errors: DEFUPD_E_KEY, DEFUPD_E_IO, DEFUPD_E_NOMEM */
 DEFUPD_MUST_CHECK defupd_code du_keyring_load(const struct defupd_repo *repo,
                                               struct du_keyring *ring, defupd_error *err);
-/* Generate a key, store it, add it to the ring. Makes the folder when missing. */
+/* Generate a key, store both halves, add it to the ring; encrypted when repo->on_passphrase gives a
+ * passphrase. Makes the folder when missing. The index of the new key is ring->count - 1. */
 DEFUPD_MUST_CHECK defupd_code du_keyring_generate(const struct defupd_repo *repo,
                                                   struct du_keyring *ring, const char *role,
                                                   enum du_key_type type, defupd_error *err);
 /* NULL when the ring has no key with this id. */
-const struct du_ring_key *du_keyring_find(const struct du_keyring *ring, const char *keyid);
+struct du_ring_key *du_keyring_find(const struct du_keyring *ring, const char *keyid);
+/* The signer of a key with a private half; unlocks it, asking for its passphrase. */
+DEFUPD_MUST_CHECK defupd_code du_keyring_unlock(const struct defupd_repo *repo,
+                                                struct du_ring_key *key, defupd_error *err);
 /* Tell the person when the keys directory stands where a web server may find it. */
 DEFUPD_MUST_CHECK defupd_code du_keyring_warn(const struct defupd_repo *repo, int top,
                                               defupd_error *err);
+/* Open the keys directory; *fd stays -1 when there is none. */
+DEFUPD_MUST_CHECK defupd_code du_keys_open(const struct defupd_repo *repo, int *fd,
+                                           defupd_error *err);
 void du_keyring_free(struct du_keyring *ring);
 #define DU_AUTO_KEYRING __attribute__((cleanup(du_keyring_free))) struct du_keyring
 
 /* metadata.c: roles as JSON. */
-enum du_role { DU_ROLE_ROOT, DU_ROLE_TARGETS, DU_ROLE_SNAPSHOT, DU_ROLE_TIMESTAMP };
-#define DU_ROLES 4
-const char *du_role_name(enum du_role role);
-bool du_role_parse(const char *name, enum du_role *role);
-enum du_key_type du_role_key_type(enum du_role role); /* the default one */
-int64_t du_role_life_s(enum du_role role);
-size_t du_role_max(enum du_role role); /* bytes of its file */
+enum du_role {
+    DU_ROLE_ROOT,
+    DU_ROLE_TARGETS,
+    DU_ROLE_SNAPSHOT,
+    DU_ROLE_TIMESTAMP,
+    DU_ROLE_COMPONENT /* a delegated role, named as its component */
+};
+#define DU_ROLES 4                                        /* those of the root */
+const char *du_role_name(enum du_role role);              /* of those of the root */
+bool du_role_parse(const char *name, enum du_role *role); /* those of the root only */
+bool du_role_of(const char *name, enum du_role *role);    /* components too */
+enum du_key_type du_role_key_type(enum du_role role);     /* the default one */
+size_t du_role_max(enum du_role role);                    /* bytes of its file */
+/* "12.snapshot.json", or "timestamp.json". */
+void du_role_file(char file[DU_META_NAME], const char *name, uint64_t version);
 
 /* A role's file: the bytes as they are (to be) on disk, and the parsed document. */
 struct du_role_doc {
+    enum du_role role;
+    char name[DU_NAME_MAX + 1];
     struct du_buf bytes;
-    struct du_json *json;
+    struct du_json *json; /* NULL: there is none (yet) */
     uint64_t version;
-    int64_t expires;
+    int64_t expires; /* 0: not set yet */
+    /* While it is being made: what will be "signed", and the "signatures" so far. */
+    struct du_json *part, *signatures;
 };
 void du_role_doc_free(struct du_role_doc *doc);
 #define DU_AUTO_ROLE_DOC __attribute__((cleanup(du_role_doc_free))) struct du_role_doc
 /* Parse doc->bytes: the parts that every role has. `what` names the file.
  * Errors: DEFUPD_E_METADATA_FORMAT, DEFUPD_E_METADATA_LIMIT, DEFUPD_E_NOMEM */
-DEFUPD_MUST_CHECK defupd_code du_role_doc_parse(struct du_role_doc *doc, enum du_role role,
+DEFUPD_MUST_CHECK defupd_code du_role_doc_parse(struct du_role_doc *doc, const char *name,
                                                 const char *what, defupd_error *err);
-/* Sign a role's content with every key that the ring has of those that `root` names for the role.
- * `part` is taken over, also on failure; NULL means "no memory".
- * Errors: DEFUPD_E_KEY (fewer than the threshold), DEFUPD_E_LIMIT, DEFUPD_E_NOMEM */
-DEFUPD_MUST_CHECK defupd_code du_role_doc_sign(struct du_role_doc *doc,
-                                               const struct du_keyring *ring,
-                                               const struct du_json *root, enum du_role role,
-                                               struct du_json *part, defupd_error *err);
-/* DEFUPD_E_KEY when the ring cannot reach the role's threshold; `dir` is named. */
-DEFUPD_MUST_CHECK defupd_code du_role_can_sign(const struct du_keyring *ring,
-                                               const struct du_json *root, enum du_role role,
-                                               const char *dir, defupd_error *err);
-/* Contents, to be signed. NULL: no memory. */
-struct du_json *du_part_new(enum du_role role, uint64_t version, int64_t now);
-/* A copy of a document's content with another version and a new life. */
-struct du_json *du_part_next(const struct du_role_doc *doc, enum du_role role, uint64_t version,
-                             int64_t now);
+/* Content ("signed") of a document, made or being made. Borrowed. */
+const struct du_json *du_role_doc_part(const struct du_role_doc *doc);
+
+/* Documents by the name of their role. */
+struct du_role_set {
+    struct du_role_doc doc[DU_ROLES];
+    struct du_role_doc *component; /* in order of arrival */
+    size_t components;
+};
+void du_role_set_free(struct du_role_set *set);
+/* NULL when the set has none. */
+struct du_role_doc *du_role_set_find(const struct du_role_set *set, const char *name);
+/* The slot for a role, empty when it is new; NULL: no memory. Moves the others. */
+struct du_role_doc *du_role_set_slot(struct du_role_set *set, const char *name);
+/* Walk those that are there: root, targets, components, snapshot, timestamp. `at` counts. */
+struct du_role_doc *du_role_set_at(const struct du_role_set *set, size_t *at);
+
+/* Contents, to be signed. NULL or false: no memory. */
+struct du_json *du_part_new(enum du_role role);
+bool du_part_version(struct du_json *part, uint64_t version);
+bool du_part_expires(struct du_json *part, int64_t expires);
 /* State in `part` (timestamp or snapshot) the version, length and SHA-256 of a role's file. */
-bool du_part_state(struct du_json *part, enum du_role of, const struct du_role_doc *doc);
+bool du_part_state(struct du_json *part, const struct du_role_doc *doc);
 /* State in targets content what a component's manifest is. */
 bool du_part_target(struct du_json *part, const char *component, struct du_bytes manifest);
-/* The `roles` and `keys` of a first root. */
-bool du_part_root_keys(struct du_json *part, const struct du_keyring *ring);
+/* Replace one entry of an object inside `part`; `value` is taken over. */
+bool du_part_set_below(struct du_json *part, const char *object, const char *key,
+                       struct du_json *value);
+
+/* entry.c: who may sign a role, as root or targets state it. */
+
+/* A role's {keyids, threshold}, and the keys it names. NULL when there is no such role. */
+struct du_authority {
+    const struct du_json *keys, *entry;
+};
+/* `root` and `targets` are contents; targets may be NULL. */
+struct du_authority du_authority_of(const struct du_json *root, const struct du_json *targets,
+                                    const char *name);
+/* INT64_MAX when it is not stated, so that nothing reaches it. */
+int64_t du_authority_threshold(struct du_authority authority);
+size_t du_authority_count(struct du_authority authority);                    /* keys */
+const char *du_authority_keyid(struct du_authority authority, size_t index); /* "" if malformed */
+bool du_authority_names(struct du_authority authority, const char *keyid);
+/* How long what it signs is valid. */
+int64_t du_authority_life_s(struct du_authority authority, enum du_role role);
+bool du_authority_same(struct du_authority a, struct du_authority b);
+
+#define DU_ENTRY_KEYS_MAX 64
+#define DU_DAYS_MAX 3650
+/* `part` is the content of root, or of targets for a component. Give a role these keys (taken
+ * over), threshold and life (0: the default), and make `keys` hold what roles name, no more; those
+ * that are new are in `ring`. False: no memory. */
+bool du_entry_set(struct du_json *part, const char *name, struct du_json *keyids, int64_t threshold,
+                  int64_t days, const struct du_keyring *ring);
+/* 0: the default. */
+int64_t du_entry_days(struct du_authority authority);
+/* Add the delegation NAME/ *, terminating, without keys. */
+bool du_entry_delegate(struct du_json *part, const char *name);
 
 struct du_next;
 
 /* state.c: what is published, read back and checked as a client would before it is built upon. */
 struct du_state {
     int64_t now; /* when the command began */
-    struct du_role_doc doc[DU_ROLES];
+    struct du_role_set set;
     struct du_trust *trust;
 };
 void du_state_free(struct du_state *state);
@@ -146,48 +207,132 @@ void du_state_free(struct du_state *state);
 DEFUPD_MUST_CHECK defupd_code du_state_load(const struct defupd_repo *repo,
                                             const struct du_dirs *dirs, struct du_state *state,
                                             defupd_error *err);
-/* Would a client that has the published state take the next one? Also its manifest, of `component`
- * when that is not NULL. What it took becomes the trusted one. DEFUPD_E_BUG when it would not. */
-DEFUPD_MUST_CHECK defupd_code du_state_check_next(struct du_state *state,
+/* The same for who is about to sign: also a repository whose last root was published and the rest
+ * not; du_trust_version() of what has to be signed anew is then 0. */
+DEFUPD_MUST_CHECK defupd_code du_state_load_cut(const struct defupd_repo *repo,
+                                                const struct du_dirs *dirs, struct du_state *state,
+                                                defupd_error *err);
+/* Would a client that has the published state take the next one, and find in it what it names? It
+ * becomes the trusted one. `manifest` is that of `component` when this is not NULL; those of the
+ * others are read from disk. DEFUPD_E_BUG when it would not. */
+DEFUPD_MUST_CHECK defupd_code du_state_check_next(const struct defupd_repo *repo,
+                                                  const struct du_dirs *dirs,
+                                                  struct du_state *state,
                                                   const struct du_next *next, const char *component,
                                                   struct du_bytes manifest, defupd_error *err);
-/* The content (`signed`) of a role. Borrowed. */
-const struct du_json *du_state_part(const struct du_state *state, enum du_role role);
+/* The content (`signed`) of a role; NULL when it is not published. Borrowed. */
+const struct du_json *du_state_part(const struct du_state *state, const char *name);
 /* Read and parse a component's published manifest; *out stays NULL when it has none. */
 DEFUPD_MUST_CHECK defupd_code du_state_manifest(const struct defupd_repo *repo,
                                                 const struct du_dirs *dirs, struct du_state *state,
                                                 const char *component, struct du_manifest **out,
                                                 defupd_error *err);
 
-/* push.c: the next state: signed in memory and checked, then written in the order that keeps every
- * instant valid. */
+/* next.c: the next state: what changes is edited, signed, checked, and then written in the order
+ * that keeps every instant valid. */
 struct du_next {
-    bool targets, snapshot; /* which roles change; the timestamp always does */
-    struct du_role_doc doc[DU_ROLES];
+    struct du_role_set set;   /* what changes */
+    bool snapshot, timestamp; /* sign it anew though nothing below it changes */
+    bool lost;                /* keys that leave a role need not sign its last version */
 };
 void du_next_free(struct du_next *next);
 #define DU_AUTO_NEXT __attribute__((cleanup(du_next_free))) struct du_next
-/* DEFUPD_E_KEY when the ring cannot sign what changes. */
-DEFUPD_MUST_CHECK defupd_code du_next_can_sign(const struct defupd_repo *repo,
-                                               const struct du_state *state,
-                                               const struct du_keyring *ring,
+/* The content of a role's next version, to be edited; a copy of the published one at first.
+ * Borrowed, until it is signed. */
+DEFUPD_MUST_CHECK defupd_code du_next_edit(const struct du_dirs *dirs, const struct du_state *state,
+                                           struct du_next *next, const char *name,
+                                           struct du_json **part, defupd_error *err);
+/* What root and targets will say. Borrowed. */
+const struct du_json *du_next_part(const struct du_state *state, const struct du_next *next,
+                                   const char *name);
+struct du_authority du_next_authority(const struct du_state *state, const struct du_next *next,
+                                      const char *name);
+/* Who must sign a role's next version: at most two. Returns how many. */
+size_t du_next_authorities(const struct du_state *state, const struct du_next *next,
+                           const char *name, struct du_authority authority[2]);
+/* Sign root, targets and components with every key the ring has of those that may. */
+DEFUPD_MUST_CHECK defupd_code du_next_sign(const struct defupd_repo *repo,
+                                           const struct du_state *state, struct du_keyring *ring,
+                                           struct du_next *next, defupd_error *err);
+/* DEFUPD_E_KEY, saying what is missing, unless all of these are signed by enough keys. */
+DEFUPD_MUST_CHECK defupd_code du_next_complete(const struct du_state *state,
                                                const struct du_next *next, defupd_error *err);
 /*
- * Sign. With next->targets, `component` and `manifest` may name a manifest that changes (else NULL
- * and nothing). The result has passed a client's checks on top of the published state, down to the
- * manifest; nothing is written yet. `state` has then moved on: it can only be written or freed.
+ * Make snapshot and timestamp, and check it all by a client's rules on top of the published state:
+ * `component` and `manifest` as in du_state_check_next(). Nothing is written yet. `state` has then
+ * moved on: it can only be written or freed.
  */
-DEFUPD_MUST_CHECK defupd_code du_next_make(const struct du_dirs *dirs, struct du_state *state,
-                                           const struct du_keyring *ring, struct du_next *next,
-                                           const char *component, struct du_bytes manifest,
-                                           defupd_error *err);
-/* Targets, snapshot, timestamp. The release is visible when the last rename is. */
+DEFUPD_MUST_CHECK defupd_code du_next_finish(const struct defupd_repo *repo,
+                                             const struct du_dirs *dirs, struct du_state *state,
+                                             struct du_keyring *ring, struct du_next *next,
+                                             const char *component, struct du_bytes manifest,
+                                             defupd_error *err);
+/* What finish needs of snapshot and timestamp: known once the rest is edited. */
+bool du_next_needs(const struct du_state *state, const struct du_next *next, enum du_role role);
+/* The release is visible when the last rename is. */
 DEFUPD_MUST_CHECK defupd_code du_next_write(const struct defupd_repo *repo,
                                             const struct du_dirs *dirs, const struct du_next *next,
                                             defupd_error *err);
 
-/* "12.snapshot.json", or "timestamp.json". */
-void du_role_file(char name[DU_META_NAME], enum du_role role, uint64_t version);
+/* sign.c: signatures of one document. */
+/* Add a signature by every key that the ring has of those the authority names. */
+DEFUPD_MUST_CHECK defupd_code du_sign_doc(const struct defupd_repo *repo, struct du_role_doc *doc,
+                                          struct du_authority authority, struct du_keyring *ring,
+                                          size_t *added, defupd_error *err);
+/* Keys of the authority whose signature is there and right. */
+DEFUPD_MUST_CHECK defupd_code du_sign_count(const struct du_role_doc *doc,
+                                            struct du_authority authority, int64_t *have,
+                                            defupd_error *err);
+/* Take over those signatures of `from` that are right and that doc lacks. */
+DEFUPD_MUST_CHECK defupd_code du_sign_merge(struct du_role_doc *doc,
+                                            const struct du_json *signatures,
+                                            struct du_authority authority, size_t *added,
+                                            defupd_error *err);
+/* Bytes and document from part and signatures. */
+DEFUPD_MUST_CHECK defupd_code du_sign_seal(struct du_role_doc *doc, defupd_error *err);
+/* DEFUPD_E_KEY when the ring's private halves cannot reach the threshold; `name` is the role's. */
+DEFUPD_MUST_CHECK defupd_code du_sign_can(const struct defupd_repo *repo,
+                                          const struct du_keyring *ring,
+                                          struct du_authority authority, const char *name,
+                                          defupd_error *err);
+
+/* work.c: what every command that signs begins with: the lock, the published state, the keys, and
+ * the pinned root. */
+struct du_work {
+    struct du_dirs dirs;
+    struct du_state state;
+    struct du_keyring ring;
+};
+#define DU_WORK         \
+    {                   \
+        .dirs = DU_DIRS \
+    }
+DEFUPD_MUST_CHECK defupd_code du_work_begin(const struct defupd_repo *repo, struct du_work *work,
+                                            defupd_error *err);
+/* What root changes, or has changed without the rest, is signed anew too. */
+DEFUPD_MUST_CHECK defupd_code du_work_cover(const struct du_work *work, struct du_next *next,
+                                            defupd_error *err);
+/* Write what is finished, and move the pin. */
+DEFUPD_MUST_CHECK defupd_code du_work_write(const struct defupd_repo *repo, struct du_work *work,
+                                            const struct du_next *next, defupd_error *err);
+/* Tell what was signed. */
+void du_work_say(const struct defupd_repo *repo, const struct du_next *next);
+void du_work_end(struct du_work *work);
+#define DU_AUTO_WORK __attribute__((cleanup(du_work_end))) struct du_work
+
+/* pin.c: the newest root, in the keys directory. */
+/* `pin` stays empty when there is none. */
+DEFUPD_MUST_CHECK defupd_code du_pin_load(const struct defupd_repo *repo, struct du_role_doc *pin,
+                                          defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_pin_write(const struct defupd_repo *repo,
+                                           const struct du_role_doc *root, defupd_error *err);
+/* The repository's chain goes on from the pinned root; the pin moves to its end. Without a pin, the
+ * newest root is pinned, and said so. DEFUPD_E_REPO. */
+DEFUPD_MUST_CHECK defupd_code du_pin_check(const struct defupd_repo *repo,
+                                           const struct du_dirs *dirs, const struct du_state *state,
+                                           defupd_error *err);
+bool du_pin_same(const struct du_role_doc *pin, const struct du_role_doc *root);
+
 /* "HASH.manifest.xml" */
 void du_manifest_file(char name[DU_META_NAME], struct du_bytes manifest);
 

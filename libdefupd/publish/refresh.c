@@ -1,64 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "base/when.h"
 #include "publish/publish_priv.h"
 
 #define ROOT_WARN_S (60 * 24 * 3600) /* a new root is a ceremony: people need time for it */
 
-static bool past_half(const struct du_state *state, enum du_role role)
+static struct du_authority authority(const struct du_state *state, const char *name)
 {
-    return state->doc[role].expires - state->now < du_role_life_s(role) / 2;
+    return du_authority_of(du_state_part(state, "root"), du_state_part(state, "targets"), name);
+}
+
+static int64_t half_life(const struct du_state *state, const struct du_role_doc *doc)
+{
+    return du_authority_life_s(authority(state, doc->name), doc->role) / 2;
 }
 
 /* Take a role along when it is due and its keys are there; tell when it is due and they are not. */
-static bool due(const struct defupd_repo *repo, const struct du_state *state,
-                const struct du_keyring *ring, enum du_role role)
+static bool due(const struct defupd_repo *repo, const struct du_work *work,
+                const struct du_role_doc *doc)
 {
+    const struct du_state *state = &work->state;
     char expires[DU_TIME_TEXT];
     defupd_error why;
 
-    if (!past_half(state, role))
+    if (doc->expires - state->now >= half_life(state, doc))
         return false;
-    if (du_role_can_sign(ring, du_state_part(state, DU_ROLE_ROOT), role, repo->keys_path, &why) ==
-        DEFUPD_OK)
+    if (du_sign_can(repo, &work->ring, authority(state, doc->name), doc->name, &why) == DEFUPD_OK)
         return true;
-    du_time_format(expires, state->doc[role].expires);
-    du_repo_say(repo, "warning: %s expires at %s and is not signed anew: %s", du_role_name(role),
-                expires, why.message);
+    du_time_format(expires, doc->expires);
+    du_repo_say(repo, "warning: %s expires at %s and is not signed anew: %s", doc->name, expires,
+                why.message);
     return false;
+}
+
+/* Targets and components need a new snapshot, so they wait for its keys too. */
+static defupd_code take_due(const struct defupd_repo *repo, const struct du_work *work,
+                            struct du_next *next, defupd_error *err)
+{
+    const struct du_state *state = &work->state;
+    const bool can_snapshot = du_sign_can(repo, &work->ring, authority(state, "snapshot"),
+                                          "snapshot", &(defupd_error){ 0 }) == DEFUPD_OK;
+    size_t at = 0;
+
+    for (const struct du_role_doc *doc; (doc = du_role_set_at(&state->set, &at)) != NULL;) {
+        struct du_json *part;
+
+        if (doc->role == DU_ROLE_SNAPSHOT)
+            next->snapshot = next->snapshot || due(repo, work, doc);
+        else if (doc->role != DU_ROLE_ROOT && doc->role != DU_ROLE_TIMESTAMP &&
+                 due(repo, work, doc) && can_snapshot)
+            DU_TRY(du_next_edit(&work->dirs, state, next, doc->name, &part, err));
+    }
+    return DEFUPD_OK;
+}
+
+static void warn_of_root(const struct defupd_repo *repo, const struct du_state *state)
+{
+    const struct du_role_doc *root = &state->set.doc[DU_ROLE_ROOT];
+    const int64_t half = half_life(state, root);
+    char expires[DU_TIME_TEXT];
+
+    if (root->expires - state->now >= (half < ROOT_WARN_S ? half : ROOT_WARN_S))
+        return;
+    du_time_format(expires, root->expires);
+    du_repo_say(repo, "warning: root expires at %s", expires);
+}
+
+static defupd_code check_keys(const struct defupd_repo *repo, const struct du_work *work,
+                              const struct du_next *next, defupd_error *err)
+{
+    if (du_next_needs(&work->state, next, DU_ROLE_SNAPSHOT))
+        DU_TRY(
+            du_sign_can(repo, &work->ring, authority(&work->state, "snapshot"), "snapshot", err));
+    return du_sign_can(repo, &work->ring, authority(&work->state, "timestamp"), "timestamp", err);
 }
 
 static defupd_code refresh(struct defupd_repo *repo, defupd_error *err)
 {
-    DU_AUTO_DIRS dirs = DU_DIRS;
-    DU_AUTO_KEYRING ring = { 0 };
-    DU_AUTO_STATE state = { 0 };
-    DU_AUTO_NEXT next = { 0 };
-    defupd_error no_snapshot;
-    char expires[DU_TIME_TEXT];
+    DU_AUTO_WORK work = DU_WORK;
+    DU_AUTO_NEXT next = { .timestamp = true };
 
-    DU_TRY(du_dirs_open(repo, &dirs, true, err));
-    DU_TRY(du_state_load(repo, &dirs, &state, err));
-    DU_TRY(du_keyring_load(repo, &ring, err));
-    DU_TRY(du_keyring_warn(repo, dirs.top, err));
-    /* New targets need a new snapshot, so they wait for its keys too. */
-    next.targets = due(repo, &state, &ring, DU_ROLE_TARGETS) &&
-                   du_role_can_sign(&ring, du_state_part(&state, DU_ROLE_ROOT), DU_ROLE_SNAPSHOT,
-                                    repo->keys_path, &no_snapshot) == DEFUPD_OK;
-    next.snapshot = next.targets || due(repo, &state, &ring, DU_ROLE_SNAPSHOT);
-    DU_TRY(du_next_can_sign(repo, &state, &ring, &next, err));
-    DU_TRY(du_next_make(&dirs, &state, &ring, &next, NULL, (struct du_bytes){ 0 }, err));
-    DU_TRY(du_next_write(repo, &dirs, &next, err));
-    if (state.doc[DU_ROLE_ROOT].expires - state.now < ROOT_WARN_S) {
-        du_time_format(expires, state.doc[DU_ROLE_ROOT].expires);
-        du_repo_say(repo, "warning: root expires at %s", expires);
-    }
-    for (unsigned r = 0; r < DU_ROLES; r++) {
-        if (next.doc[r].json == NULL)
-            continue;
-        du_time_format(expires, next.doc[r].expires);
-        du_repo_say(repo, "signed %s version %llu, valid until %s", du_role_name((enum du_role)r),
-                    (unsigned long long)next.doc[r].version, expires);
-    }
+    DU_TRY(du_work_begin(repo, &work, err));
+    DU_TRY(take_due(repo, &work, &next, err));
+    DU_TRY(du_work_cover(&work, &next, err));
+    DU_TRY(check_keys(repo, &work, &next, err));
+    DU_TRY(du_next_sign(repo, &work.state, &work.ring, &next, err));
+    DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, NULL,
+                          (struct du_bytes){ 0 }, err));
+    DU_TRY(du_work_write(repo, &work, &next, err));
+    warn_of_root(repo, &work.state);
+    du_work_say(repo, &next);
     return DEFUPD_OK;
 }
 

@@ -227,42 +227,83 @@ static defupd_code write_manifest(const struct defupd_repo *repo, const struct d
     return du_file_replace(repo->sys, dir, name, text->data, text->len, 0644, err);
 }
 
+/* Who speaks for the component: its own role, else targets. */
+static const char *role_of(const struct du_state *state, const char *component)
+{
+    return du_role_set_find(&state->set, component) != NULL ? component : "targets";
+}
+
+/* Before the work of bundling: are the keys here? */
+static defupd_code check_keys(const struct defupd_repo *repo, const struct du_work *work,
+                              const char *role, defupd_error *err)
+{
+    const char *const names[] = { role, "snapshot", "timestamp" };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        DU_TRY(du_sign_can(repo, &work->ring,
+                           du_authority_of(du_state_part(&work->state, "root"),
+                                           du_state_part(&work->state, "targets"), names[i]),
+                           names[i], err));
+    return DEFUPD_OK;
+}
+
+/* The tree's object: an earlier one, or a new one. */
+static defupd_code bundle(struct defupd_repo *repo, const struct du_work *work,
+                          const defupd_repo_release *release, const struct du_manifest *manifest,
+                          struct du_index *index, struct du_object *object, bool *shared,
+                          defupd_error *err)
+{
+    unsigned char digest[DU_SHA256_BYTES];
+    DU_AUTO_FD tree = -1;
+
+    DU_TRY(open_tree(repo, &work->dirs, release->tree_dir, &tree, err));
+    if (du_tree_scan(repo->sys, tree, NULL, index, err) != DEFUPD_OK)
+        return du_err_prefix(err, "tree %s", release->tree_dir);
+    du_index_digest(index, digest);
+    *shared = shared_object(repo, &work->dirs, manifest, digest, object);
+    if (!*shared && du_object_make(repo, &work->dirs, tree, index, object, err) != DEFUPD_OK)
+        return du_err_prefix(err, "bundle of %s", release->tree_dir);
+    return DEFUPD_OK;
+}
+
+static defupd_code sign_manifest(const struct defupd_repo *repo, struct du_work *work,
+                                 struct du_next *next, const char *component,
+                                 const struct du_buf *text, defupd_error *err)
+{
+    struct du_json *part;
+
+    DU_TRY(du_work_cover(work, next, err));
+    DU_TRY(du_next_edit(&work->dirs, &work->state, next, role_of(&work->state, component), &part,
+                        err));
+    if (!du_part_target(part, component, du_buf_bytes(text)))
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the targets");
+    return du_next_sign(repo, &work->state, &work->ring, next, err);
+}
+
 static defupd_code add_release(struct defupd_repo *repo, const defupd_repo_release *release,
                                defupd_error *err)
 {
-    DU_AUTO_DIRS dirs = DU_DIRS;
-    DU_AUTO_STATE state = { 0 };
-    DU_AUTO_KEYRING ring = { 0 };
+    DU_AUTO_WORK work = DU_WORK;
     DU_AUTO_MANIFEST *manifest = NULL;
     DU_AUTO_INDEX index = { 0 };
     DU_AUTO_BUF text = DU_BUF(DU_MANIFEST_BYTES_MAX);
-    DU_AUTO_NEXT next = { .targets = true, .snapshot = true };
-    DU_AUTO_FD tree = -1;
-    unsigned char digest[DU_SHA256_BYTES];
+    DU_AUTO_NEXT next = { 0 };
     struct du_object object = { 0 };
     uint64_t dropped;
     bool shared;
 
-    DU_TRY(du_dirs_open(repo, &dirs, true, err));
-    DU_TRY(du_state_load(repo, &dirs, &state, err));
-    DU_TRY(du_keyring_load(repo, &ring, err));
-    DU_TRY(du_keyring_warn(repo, dirs.top, err));
-    DU_TRY(du_next_can_sign(repo, &state, &ring, &next, err));
-    DU_TRY(manifest_so_far(repo, &dirs, &state, release, &manifest, err));
-    DU_TRY(open_tree(repo, &dirs, release->tree_dir, &tree, err));
-    if (du_tree_scan(repo->sys, tree, NULL, &index, err) != DEFUPD_OK)
-        return du_err_prefix(err, "tree %s", release->tree_dir);
-    du_index_digest(&index, digest);
-
-    shared = shared_object(repo, &dirs, manifest, digest, &object);
-    if (!shared && du_object_make(repo, &dirs, tree, &index, &object, err) != DEFUPD_OK)
-        return du_err_prefix(err, "bundle of %s", release->tree_dir);
+    DU_TRY(du_work_begin(repo, &work, err));
+    DU_TRY(check_keys(repo, &work, role_of(&work.state, release->component), err));
+    DU_TRY(manifest_so_far(repo, &work.dirs, &work.state, release, &manifest, err));
+    DU_TRY(bundle(repo, &work, release, manifest, &index, &object, &shared, err));
     DU_TRY(prepend(manifest, release, &index, &object,
-                   release->published != 0 ? release->published : state.now, err));
+                   release->published != 0 ? release->published : work.state.now, err));
     DU_TRY(write_within(manifest, &text, &dropped, err));
-    DU_TRY(du_next_make(&dirs, &state, &ring, &next, release->component, du_buf_bytes(&text), err));
-    DU_TRY(write_manifest(repo, &dirs, release->component, &text, err));
-    DU_TRY(du_next_write(repo, &dirs, &next, err));
+    DU_TRY(sign_manifest(repo, &work, &next, release->component, &text, err));
+    DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, release->component,
+                          du_buf_bytes(&text), err));
+    DU_TRY(write_manifest(repo, &work.dirs, release->component, &text, err));
+    DU_TRY(du_work_write(repo, &work, &next, err));
     fill_added(release->added, manifest, shared, dropped);
     return DEFUPD_OK;
 }

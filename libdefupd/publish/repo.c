@@ -56,7 +56,7 @@ static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_opti
 {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-    if (options == NULL || options->struct_size != sizeof *options || options->reserved != 0)
+    if (options == NULL || options->struct_size != sizeof *options)
         return DU_FAIL(err, DEFUPD_E_INVALID,
                        "repository options are from another version of the header");
     if (options->repo_dir == NULL || options->repo_dir[0] == '\0')
@@ -73,6 +73,9 @@ static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_opti
         repo->threads = processors < 1             ? 1U
                         : processors > THREADS_MAX ? THREADS_MAX
                                                    : (unsigned)processors;
+    repo->warn_days = options->warn_days;
+    repo->on_passphrase = options->on_passphrase;
+    repo->passphrase_user = options->passphrase_user;
     repo->on_say = options->on_say;
     repo->say_user = options->say_user;
     DU_TRY(folder_name(&repo->dir_path, options->repo_dir, err));

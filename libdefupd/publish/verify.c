@@ -48,17 +48,15 @@ static bool is_finding(const defupd_error *err)
 static void check_expiry(struct audit *audit)
 {
     char expires[DU_TIME_TEXT], name[DU_META_NAME];
+    size_t at = 0;
 
-    for (unsigned r = 0; r < DU_ROLES; r++) {
-        const struct du_role_doc *doc = &audit->state.doc[r];
-        const enum du_role role = (enum du_role)r;
-
-        du_role_file(name, role, doc->version);
+    for (const struct du_role_doc *doc; (doc = du_role_set_at(&audit->state.set, &at)) != NULL;) {
+        du_role_file(name, doc->name, doc->version);
         du_time_format(expires, doc->expires);
         if (doc->expires <= audit->state.now)
             find(audit, "metadata/%s: expired at %s", name, expires);
         else
-            du_repo_say(audit->repo, "%s version %llu, valid until %s", du_role_name(role),
+            du_repo_say(audit->repo, "%s version %llu, valid until %s", doc->name,
                         (unsigned long long)doc->version, expires);
     }
 }
@@ -160,6 +158,10 @@ static defupd_code check_component(struct audit *audit, const char *component, d
         if (err->code != DEFUPD_E_REPO)
             return err->code;
         find(audit, "%s: %s", component, err->message);
+        return DEFUPD_OK;
+    }
+    if (manifest == NULL && du_role_set_find(&audit->state.set, component) != NULL) {
+        du_repo_say(audit->repo, "%s: no release yet", component);
         return DEFUPD_OK;
     }
     if (manifest == NULL) {

@@ -119,7 +119,17 @@ static defupd_code fill(const struct du_store *store, int staging, const struct 
     return du_file_replace(sys, dir, DU_GENERATION_XML, text.data, text.len, 0644, err);
 }
 
-static defupd_code switch_to(struct du_store *store, uint64_t number, bool *switched,
+/* A folder in the place of `current` (a backup that followed links) cannot be renamed over. */
+static defupd_code move_folder(const struct du_store *store, int staging, defupd_error *err)
+{
+    struct stat st;
+
+    if (fstatat(store->dir, DU_CURRENT, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
+        return DEFUPD_OK;
+    return du_store_move_away(store, store->dir, DU_CURRENT, staging, err);
+}
+
+static defupd_code switch_to(struct du_store *store, uint64_t number, int staging, bool *switched,
                              defupd_error *err)
 {
     const struct du_sys *sys = store->sys;
@@ -129,6 +139,7 @@ static defupd_code switch_to(struct du_store *store, uint64_t number, bool *swit
     DU_TRY(du_tree_remove(sys, store->dir, CURRENT_TMP, NULL, err));
     if (sys->symlinkat(target, store->dir, CURRENT_TMP) != 0)
         return DU_FAIL_IO(err, "create %s", CURRENT_TMP);
+    DU_TRY(move_folder(store, staging, err));
     if (sys->renameat(store->dir, CURRENT_TMP, store->dir, DU_CURRENT) != 0) {
         const defupd_code rc = DU_FAIL_IO(err, "switch %s to %s", DU_CURRENT, target);
         (void)sys->unlinkat(store->dir, CURRENT_TMP, 0);
@@ -147,7 +158,10 @@ static defupd_code take_number(const struct du_store *store, struct du_generatio
     uint64_t highest;
     size_t count;
 
-    DU_TRY(du_store_current_number(store, &next->parent, err));
+    /* A switch that names none leaves those on disk to count from. */
+    if (du_store_current_number(store, &next->parent, err) != DEFUPD_OK &&
+        err->code != DEFUPD_E_STORE_CORRUPT)
+        return err->code;
     DU_TRY(du_store_generations(store, &all, &count, err));
     highest = next->parent;
     if (count > 0 && all[count - 1] > highest)
@@ -169,7 +183,7 @@ static defupd_code take_number(const struct du_store *store, struct du_generatio
  *                                                         and both are complete on disk
  *   6. the state directory synced                         the new set
  * 3 must be durable before 5: else a power cut could keep the switch and lose what it points to.
- * Proven by tests/fault/test_store_activate.c and tests/crash/test_store_power.c.
+ * Proven by tests/fault/test_store_faults.c and tests/crash/test_store_power.c.
  */
 defupd_code du_store_activate(struct du_store *store, struct du_generation *next, int64_t now,
                               bool *switched, defupd_error *err)
@@ -181,7 +195,7 @@ defupd_code du_store_activate(struct du_store *store, struct du_generation *next
     defupd_code rc;
 
     *switched = false;
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     /* A damaged current generation only means that every member is looked at as if it were new. */
     rc = du_store_current(store, &before, err);
     if (rc != DEFUPD_OK && rc != DEFUPD_E_STORE_CORRUPT)
@@ -201,5 +215,5 @@ defupd_code du_store_activate(struct du_store *store, struct du_generation *next
         return rc;
     }
     DU_TRY(du_dir_sync(sys, generations, "generations", err));
-    return switch_to(store, next->number, switched, err);
+    return switch_to(store, next->number, staging, switched, err);
 }

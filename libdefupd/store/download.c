@@ -14,6 +14,17 @@ static void names_of(char whole[PART_MAX], char part[PART_MAX],
     (void)snprintf(part, PART_MAX, "%.64s.part", whole);
 }
 
+/* Downloads can be had again: what is no file in the place of one goes. */
+static defupd_code drop_no_file(const struct du_store *store, int dir, const char *name,
+                                defupd_error *err)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(st.st_mode))
+        return DEFUPD_OK;
+    return du_tree_remove(store->sys, dir, name, NULL, err);
+}
+
 defupd_code du_store_download_open(struct du_store *store,
                                    const unsigned char sha256[DU_SHA256_BYTES], bool make,
                                    bool *complete, int *fd, defupd_error *err)
@@ -27,6 +38,10 @@ defupd_code du_store_download_open(struct du_store *store,
 
     names_of(whole, part, sha256);
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
+    if (store->lock >= 0) {
+        DU_TRY(drop_no_file(store, dir, whole, err));
+        DU_TRY(drop_no_file(store, dir, part, err));
+    }
     opened = store->sys->openat(dir, whole, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     *complete = opened >= 0;
     if (opened < 0 && errno != ENOENT)
@@ -52,7 +67,7 @@ defupd_code du_store_download_done(struct du_store *store,
     char whole[PART_MAX], part[PART_MAX];
     DU_AUTO_FD dir = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     names_of(whole, part, sha256);
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
     if (store->sys->fsync(fd) != 0)
@@ -68,7 +83,7 @@ defupd_code du_store_download_drop(struct du_store *store,
     char whole[PART_MAX], part[PART_MAX];
     DU_AUTO_FD dir = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     names_of(whole, part, sha256);
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
     DU_TRY(du_tree_remove(store->sys, dir, whole, NULL, err));

@@ -113,15 +113,15 @@ defupd_code du_store_fact_write(struct du_store *store, enum du_fact_kind kind, 
     DU_AUTO_FD dir = -1;
     defupd_code rc;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (!name_ok(kind, name))
         return DU_FAIL(err, DEFUPD_E_BUG, "'%.64s' is no name for a fact", name);
     DU_TRY(du_store_sub(store, folders[kind], &dir, err));
     if (fact->text.len == 0) {
-        rc = du_file_remove(store->sys, dir, name, err);
+        rc = du_store_remove(store, dir, name, err);
     } else {
         DU_TRY(du_fact_print(fact, &text, err));
-        rc = du_file_replace(store->sys, dir, name, text.data, text.len, 0644, err);
+        rc = du_store_replace(store, dir, name, text.data, text.len, 0644, err);
     }
     return rc == DEFUPD_OK ? rc : du_err_prefix(err, "%s/%s", store->path, folders[kind]);
 }

@@ -124,6 +124,19 @@ static defupd_code open_generation(const struct du_store *store, uint64_t number
     return du_dir_open(store->sys, generations, name, false, 0, fd, err);
 }
 
+defupd_code du_links_put(struct du_links *links, const char *component, uint64_t version,
+                         defupd_error *err)
+{
+    struct du_link *more = realloc(links->item, (links->count + 1) * sizeof *more);
+
+    if (more == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for links");
+    links->item = more;
+    (void)snprintf(more[links->count].component, sizeof more->component, "%s", component);
+    more[links->count++].version = version;
+    return DEFUPD_OK;
+}
+
 static defupd_code links_of(const struct du_store *store, int dir, struct du_links *links,
                             defupd_error *err)
 {
@@ -132,7 +145,7 @@ static defupd_code links_of(const struct du_store *store, int dir, struct du_lin
     DU_TRY(du_dir_names(store->sys, dir, &names, err));
     for (size_t i = 0; i < names.count; i++) {
         char target[DU_LINK_MAX + 1];
-        struct du_link link, *more;
+        struct du_link link;
         const ssize_t len = readlinkat(dir, names.item[i], target, sizeof target - 1);
 
         if (len < 0 && errno == EINVAL)
@@ -143,11 +156,7 @@ static defupd_code links_of(const struct du_store *store, int dir, struct du_lin
         if (!du_link_parse(target, link.component, &link.version) ||
             strcmp(link.component, names.item[i]) != 0)
             continue; /* nothing that this software made: it holds no version */
-        more = realloc(links->item, (links->count + 1) * sizeof *more);
-        if (more == NULL)
-            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for links");
-        links->item = more;
-        links->item[links->count++] = link;
+        DU_TRY(du_links_put(links, link.component, link.version, err));
     }
     return DEFUPD_OK;
 }
@@ -377,7 +386,8 @@ defupd_code du_store_current_number(const struct du_store *store, uint64_t *numb
     target[len < 0 ? 0 : len] = '\0';
     if (strncmp(target, front, sizeof front - 1) != 0 ||
         !du_version_parse(target + sizeof front - 1, number))
-        return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT, "%s/%s is not a link to a generation",
+        return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT,
+                       "%s/%s is not a link to a generation; 'defupd update' makes it anew",
                        store->path, DU_CURRENT);
     return DEFUPD_OK;
 }
@@ -397,8 +407,9 @@ defupd_code du_store_current(const struct du_store *store, struct du_generation 
         }
         if (number == before)
             return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT,
-                           "%s/%s names generation %llu, which is not there", store->path,
-                           DU_CURRENT, (unsigned long long)number);
+                           "%s/%s names generation %llu, which is not there; 'defupd update' makes "
+                           "a new one",
+                           store->path, DU_CURRENT, (unsigned long long)number);
         rc = du_store_generation(store, number, out, err);
         if (rc == DEFUPD_OK || !du_is_missing(err))
             return rc;

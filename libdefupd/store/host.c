@@ -58,7 +58,7 @@ static defupd_code write_host_id(struct du_store *store, const unsigned char id[
     DU_TRY(du_fact_set(&fact, "id", hex, err));
     DU_TRY(du_fact_set(&fact, "machine", machine, err));
     DU_TRY(du_fact_print(&fact, &text, err));
-    return du_file_replace(store->sys, store->dir, HOST_ID, text.data, text.len, 0600, err);
+    return du_store_replace(store, store->dir, HOST_ID, text.data, text.len, 0600, err);
 }
 
 /*
@@ -75,7 +75,7 @@ defupd_code du_store_host_id(struct du_store *store, unsigned char id[DU_HOST_ID
     char now[DU_SHA256_HEX + 1], then[DU_SHA256_HEX + 1];
     unsigned char made[DU_HOST_ID_BYTES];
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     machine_now(store->sys, now);
     if (read_host_id(store, made, then, err)) {
         const bool known_now = strcmp(now, NO_MACHINE) != 0;

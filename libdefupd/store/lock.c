@@ -102,6 +102,13 @@ static defupd_code say_busy(const struct du_store *store, defupd_error *err)
                    (unsigned long long)pid);
 }
 
+/* Not mended here: of two processes that did, one could remove the other's new lock. */
+static defupd_code no_lock_file(const struct du_store *store, defupd_error *err)
+{
+    return DU_FAIL(err, DEFUPD_E_CANNOT_CREATE, "%s/lock is not a regular file: remove it",
+                   store->path);
+}
+
 /* Open the lock file and try for the lock; *fd is -1 when another has it. */
 static defupd_code try_lock(const struct du_store *store, int *fd, defupd_error *err)
 {
@@ -111,6 +118,8 @@ static defupd_code try_lock(const struct du_store *store, int *fd, defupd_error 
         sys->openat(store->dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
 
     *fd = -1;
+    if (got < 0 && (errno == EISDIR || errno == ELOOP || errno == ENXIO))
+        return no_lock_file(store, err);
     if (got < 0) {
         const int why = errno;
         return du_err_set(
@@ -120,7 +129,7 @@ static defupd_code try_lock(const struct du_store *store, int *fd, defupd_error 
     if (fstat(got, &opened) != 0)
         return DU_FAIL_IO(err, "look at %s/lock", store->path);
     if (!S_ISREG(opened.st_mode))
-        return DU_FAIL(err, DEFUPD_E_CANNOT_CREATE, "%s/lock is not a regular file", store->path);
+        return no_lock_file(store, err);
     if (sys->lock(got) != 0)
         return errno == EAGAIN ? DEFUPD_OK : DU_FAIL_IO(err, "lock %s", store->path);
     /* Somebody may have removed the file by hand after we opened it: a lock on a file without
@@ -184,6 +193,11 @@ static defupd_code sign_lock(struct du_store *store, defupd_error *err)
     return DEFUPD_OK;
 }
 
+static bool is_no_folder(const defupd_error *err)
+{
+    return err->code == DEFUPD_E_IO && (err->sys_errno == ENOTDIR || err->sys_errno == ELOOP);
+}
+
 /* A store that newer software wrote is left alone: this one would misread or sweep what it does not
  * know. Damage is no reason to refuse; what is damaged is found, named and mended later. */
 static defupd_code check_format(const struct du_store *store, defupd_error *err)
@@ -193,7 +207,8 @@ static defupd_code check_format(const struct du_store *store, defupd_error *err)
     defupd_error why = { 0 };
     size_t count;
 
-    DU_TRY(du_store_generations(store, &number, &count, err));
+    if (du_store_generations(store, &number, &count, err) != DEFUPD_OK && !is_no_folder(err))
+        return err->code;
     for (size_t i = 0; i < count; i++) {
         DU_AUTO_GENERATION generation = { 0 };
         if (du_store_generation(store, number[i], &generation, &why) == DEFUPD_E_STORE_FORMAT) {
@@ -201,7 +216,8 @@ static defupd_code check_format(const struct du_store *store, defupd_error *err)
             return why.code;
         }
     }
-    DU_TRY(du_store_components(store, &components, err));
+    if (du_store_components(store, &components, err) != DEFUPD_OK && !is_no_folder(err))
+        return err->code;
     for (size_t i = 0; i < components.count; i++) {
         DU_AUTO_FREE uint64_t *version = NULL;
         size_t versions;
@@ -217,6 +233,53 @@ static defupd_code check_format(const struct du_store *store, defupd_error *err)
         }
     }
     return DEFUPD_OK;
+}
+
+/* Something else where a folder of the store belongs would keep every writer out for ever. Nobody
+ * can be reading through it, so it goes. A link to a folder stays: somebody may be. */
+static defupd_code clear_place(const struct du_store *store, int dir, const char *where,
+                               const char *name, defupd_error *err)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(st.st_mode))
+        return DEFUPD_OK;
+    if (fstatat(dir, name, &st, 0) == 0 && S_ISDIR(st.st_mode))
+        return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT,
+                       "%s/%s%s is a link to a folder: put the folder itself in its place, or "
+                       "remove the link",
+                       store->path, where, name);
+    return du_tree_remove(store->sys, dir, name, NULL, err);
+}
+
+/* The same for the folders in `folder` that have a name of ours. */
+static defupd_code clear_places(const struct du_store *store, const char *folder,
+                                bool (*ours)(const char *name), defupd_error *err)
+{
+    DU_AUTO_NAMES names = { 0 };
+    DU_AUTO_FD dir = -1;
+    char where[32];
+
+    (void)snprintf(where, sizeof where, "%s/", folder);
+    DU_TRY(du_store_sub(store, folder, &dir, err));
+    DU_TRY(du_dir_names(store->sys, dir, &names, err));
+    for (size_t i = 0; i < names.count; i++) {
+        if (ours(names.item[i]))
+            DU_TRY(clear_place(store, dir, where, names.item[i], err));
+    }
+    return DEFUPD_OK;
+}
+
+static bool is_number(const char *name)
+{
+    uint64_t number;
+
+    return du_version_parse(name, &number);
+}
+
+static bool is_roots(const char *name)
+{
+    return strcmp(name, "roots") == 0;
 }
 
 /* du_dir_open() syncs the state directory after making a folder. Whose maker died in between is
@@ -235,6 +298,7 @@ static defupd_code make_layout(struct du_store *store, defupd_error *err)
         DU_AUTO_FD fd = -1;
         struct stat st;
 
+        DU_TRY(clear_place(store, store->dir, "", folder[i].name, err));
         if (du_dir_open(store->sys, store->dir, folder[i].name, true, folder[i].mode, &fd, err) !=
             DEFUPD_OK)
             return du_err_prefix(err, "%s", store->path);
@@ -244,7 +308,9 @@ static defupd_code make_layout(struct du_store *store, defupd_error *err)
         if ((st.st_mode & 07777) != folder[i].mode && store->sys->fchmod(fd, folder[i].mode) != 0)
             return DU_FAIL_IO(err, "set the mode of %s/%s", store->path, folder[i].name);
     }
-    return DEFUPD_OK;
+    DU_TRY(clear_places(store, "trust", is_roots, err));
+    DU_TRY(clear_places(store, "generations", is_number, err));
+    return clear_places(store, "versions", du_name_ok, err);
 }
 
 static defupd_code become_writer(struct du_store *store, defupd_error *err)
@@ -254,9 +320,7 @@ static defupd_code become_writer(struct du_store *store, defupd_error *err)
     DU_TRY(make_layout(store, err));
     /* A request names the token of the writer it is meant for, so a stale one would do no harm; it
      * only would stay for ever. */
-    if (store->sys->unlinkat(store->dir, CANCEL_FILE, 0) != 0 && errno != ENOENT)
-        return DU_FAIL_IO(err, "remove %s/cancel", store->path);
-    return DEFUPD_OK;
+    return du_tree_remove(store->sys, store->dir, CANCEL_FILE, NULL, err);
 }
 
 defupd_code du_store_lock(struct du_store *store, uint32_t wait_ms, const struct du_tick *tick,
@@ -278,6 +342,13 @@ void du_store_unlock(struct du_store *store)
 {
     du_fd_close(&store->lock);
     memset(store->token, 0, sizeof store->token);
+}
+
+defupd_code du_store_need_lock(const struct du_store *store, defupd_error *err)
+{
+    if (store->lock < 0)
+        return DU_FAIL(err, DEFUPD_E_BUG, "the store is not locked");
+    return DEFUPD_OK;
 }
 
 defupd_code du_store_cancel_ask(struct du_store *store, uint64_t *pid, defupd_error *err)

@@ -164,6 +164,36 @@ static defupd_code write_own(const struct du_store *store, const char *own, cons
     return DEFUPD_OK;
 }
 
+/* Folders and the like in the place of a file would make each attempt fail. */
+static defupd_code make_way(const struct du_sys *sys, int dir, const char *name, bool only_folders,
+                            defupd_error *err)
+{
+    struct stat st;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (only_folders ? !S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
+        return DEFUPD_OK;
+    return du_tree_remove(sys, dir, name, NULL, err);
+}
+
+defupd_code du_store_replace(const struct du_store *store, int dir, const char *name,
+                             const void *bytes, size_t count, mode_t mode, defupd_error *err)
+{
+    char tmp[DU_PART_MAX + 1];
+
+    DU_TRY(make_way(store->sys, dir, name, true, err));
+    (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
+    DU_TRY(make_way(store->sys, dir, tmp, false, err));
+    return du_file_replace(store->sys, dir, name, bytes, count, mode, err);
+}
+
+defupd_code du_store_remove(const struct du_store *store, int dir, const char *name,
+                            defupd_error *err)
+{
+    DU_TRY(make_way(store->sys, dir, name, true, err));
+    return du_file_remove(store->sys, dir, name, err);
+}
+
 /* Not du_file_replace(): its NAME.tmp would be shared, and one process could rename it into place
  * while another has just emptied it. */
 defupd_code du_store_replace_shared(const struct du_store *store, const char *name,

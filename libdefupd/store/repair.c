@@ -88,7 +88,7 @@ static defupd_code mend_file(struct du_store *store, const char *component, uint
 defupd_code du_store_repair_file(struct du_store *store, const char *component, uint64_t version,
                                  int from, const char *path, defupd_error *err)
 {
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (du_path_why_bad(path) != NULL)
         return DU_FAIL(err, DEFUPD_E_BUG, "'%s' is no path of a tree", path);
     if (mend_file(store, component, version, from, path, err) != DEFUPD_OK)
@@ -145,7 +145,7 @@ defupd_code du_store_repair_remove(struct du_store *store, const char *component
 {
     DU_AUTO_FD root = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (!stays_below(path))
         return DU_FAIL(err, DEFUPD_E_BUG, "'%s' is not below a version", path);
     DU_TRY(du_store_version_dir(store, component, version, &root, err));
@@ -164,7 +164,7 @@ defupd_code du_store_repair_record(struct du_store *store, const char *component
     DU_AUTO_FD dir = -1, root = -1;
     defupd_code rc;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     du_record_name(name, version);
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
     DU_TRY(du_store_version_dir(store, component, version, &root, err));

@@ -43,7 +43,7 @@ defupd_code du_store_stage(struct du_store *store, const char *component, uint64
     char folder[STAGED_MAX], record[STAGED_MAX];
     DU_AUTO_FD staging = -1;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (!du_name_ok(component) || version == 0 || version > DU_VERSION_MAX)
         return DU_FAIL(err, DEFUPD_E_BUG, "'%.64s' %llu is no version", component,
                        (unsigned long long)version);
@@ -108,7 +108,11 @@ static defupd_code refuse_linked(const struct du_store *store, const char *compo
     uint64_t current;
     size_t count;
 
-    DU_TRY(du_store_current_number(store, &current, err));
+    if (du_store_current_number(store, &current, err) != DEFUPD_OK) {
+        if (err->code != DEFUPD_E_STORE_CORRUPT)
+            return err->code;
+        current = UINT64_MAX; /* it names none: any may be in use */
+    }
     DU_TRY(du_store_generations(store, &number, &count, err));
     for (size_t i = 0; i < count && number[i] <= current; i++) {
         DU_AUTO_LINKS links = { 0 };
@@ -183,7 +187,7 @@ static defupd_code commit(struct du_store *store, const char *component, uint64_
 defupd_code du_store_stage_commit(struct du_store *store, const char *component, uint64_t version,
                                   int fd, const struct du_index *index, defupd_error *err)
 {
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     if (commit(store, component, version, fd, index, err) != DEFUPD_OK)
         return du_err_prefix(err, "installing %s %llu", component, (unsigned long long)version);
     return DEFUPD_OK;

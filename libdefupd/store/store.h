@@ -75,6 +75,14 @@ bool du_store_host_id_peek(const struct du_store *store, unsigned char id[DU_HOS
 DEFUPD_MUST_CHECK defupd_code du_store_trust_dir(const struct du_store *store, int *fd,
                                                  defupd_error *err);
 
+/* [L] du_file_replace() and du_file_remove() for the store's own files: a folder in the place of
+ * one goes, so that damage does not last. */
+DEFUPD_MUST_CHECK defupd_code du_store_replace(const struct du_store *store, int dir,
+                                               const char *name, const void *bytes, size_t count,
+                                               mode_t mode, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_store_remove(const struct du_store *store, int dir,
+                                              const char *name, defupd_error *err);
+
 /* Replace STATE/NAME atomically, mode 0644; for reports: lower-case names with a dot, "local.xml".
  * Needs no lock: two at once leave one of the two, whole. Errors: DEFUPD_E_INVALID (the name),
  * DEFUPD_E_IO, DEFUPD_E_NO_SPACE; the old file is then intact. */

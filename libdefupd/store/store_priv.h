@@ -13,13 +13,6 @@
 #define DU_FACT_BYTES_MAX ((size_t)64 * 1024)
 #define DU_LINK_MAX (sizeof "../../versions//" + DU_NAME_MAX + DU_VERSION_TEXT)
 
-/* The writer's functions begin with it: calling them without the lock is a mistake of ours. */
-#define DU_NEED_LOCK(store, err)                                            \
-    do {                                                                    \
-        if ((store)->lock < 0)                                              \
-            return DU_FAIL((err), DEFUPD_E_BUG, "the store is not locked"); \
-    } while (0)
-
 /* --- open.c --- */
 
 /* [before the lock] Make and open the state directory, durably; check its owner. */
@@ -32,6 +25,11 @@ DEFUPD_MUST_CHECK defupd_code du_store_sub(const struct du_store *store, const c
 DEFUPD_MUST_CHECK defupd_code du_store_replace_shared(const struct du_store *store,
                                                       const char *name, const void *bytes,
                                                       size_t count, mode_t mode, defupd_error *err);
+
+/* --- lock.c --- */
+
+/* The writer's functions begin with it: DEFUPD_E_BUG without the lock. */
+DEFUPD_MUST_CHECK defupd_code du_store_need_lock(const struct du_store *store, defupd_error *err);
 
 /* --- generation.c --- */
 
@@ -53,6 +51,8 @@ void du_links_free(struct du_links *links);
 /* Add the links of generation N to `links`, whatever its generation.xml says. */
 DEFUPD_MUST_CHECK defupd_code du_links_add(const struct du_store *store, uint64_t number,
                                            struct du_links *links, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_links_put(struct du_links *links, const char *component,
+                                           uint64_t version, defupd_error *err);
 bool du_links_have(const struct du_links *links, const char *component, uint64_t version);
 
 /* The number that `current` names, 0 when there is none. The generation need not exist. */

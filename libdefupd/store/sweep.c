@@ -140,6 +140,25 @@ static defupd_code sweep_generations(const struct du_store *store, const struct 
 
 /* --- versions --- */
 
+/* What generation.xml says is there, too: the tree behind a lost link is still the installed one,
+ * and what the repair of the link needs. */
+static defupd_code add_members(const struct du_store *store, uint64_t number,
+                               struct du_links *links, defupd_error *err)
+{
+    DU_AUTO_GENERATION generation = { 0 };
+    const defupd_code rc = du_store_generation(store, number, &generation, err);
+
+    if (rc != DEFUPD_OK)
+        return rc == DEFUPD_E_STORE_CORRUPT ? DEFUPD_OK : rc;
+    for (size_t i = 0; i < generation.count; i++) {
+        const struct du_member *member = &generation.member[i];
+
+        if (!du_links_have(links, member->component, member->version))
+            DU_TRY(du_links_put(links, member->component, member->version, err));
+    }
+    return DEFUPD_OK;
+}
+
 /* What all generations on disk link. One that cannot be read ends the matter: it may link any. */
 static defupd_code all_links(const struct du_store *store, struct du_links *links,
                              defupd_error *err)
@@ -148,8 +167,10 @@ static defupd_code all_links(const struct du_store *store, struct du_links *link
     size_t count;
 
     DU_TRY(du_store_generations(store, &number, &count, err));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         DU_TRY(du_links_add(store, number[i], links, err));
+        DU_TRY(add_members(store, number[i], links, err));
+    }
     return DEFUPD_OK;
 }
 
@@ -408,7 +429,7 @@ defupd_code du_store_clean(struct du_store *store, uint64_t *bytes, defupd_error
     defupd_error second;
     defupd_code rc;
 
-    DU_NEED_LOCK(store, err);
+    DU_TRY(du_store_need_lock(store, err));
     rc = settle(store, err);
     if (rc == DEFUPD_OK)
         rc = empty(store, "staging", &freed, &failures, err);

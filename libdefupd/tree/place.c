@@ -131,23 +131,27 @@ static defupd_code copy(const struct du_sys *sys, int from, int to, const char *
     }
 }
 
-/* Put a reflink of the open file `from` at dir/name. False when the file system has none, or cannot
- * now: a link or a copy does as well. */
-static bool clone(struct du_place *place, int from, int dir, const char *name, mode_t mode)
+/* Put a reflink of the open file `from` at dir/name. *done is false when the file system has none,
+ * or cannot now: a link or a copy does as well, once the empty file is gone again. */
+static defupd_code clone(struct du_place *place, int from, int dir, const char *name, mode_t mode,
+                         bool *done, defupd_error *err)
 {
     const struct du_sys *sys = place->sys;
     DU_AUTO_FD to = -1;
 
+    *done = false;
     if (place->no_clone)
-        return false;
+        return DEFUPD_OK;
     to = sys->openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (to < 0)
-        return false;
-    if (sys->clone(from, to) == 0 && sys->fchmod(to, mode) == 0)
-        return true;
+        return failed(err, "create", name);
+    *done = sys->clone(from, to) == 0 && sys->fchmod(to, mode) == 0;
+    if (*done)
+        return DEFUPD_OK;
     place->no_clone = true;
-    (void)sys->unlinkat(dir, name, 0);
-    return false;
+    if (sys->unlinkat(dir, name, 0) != 0)
+        return DU_FAIL_IO(err, "remove '%s'", name);
+    return DEFUPD_OK;
 }
 
 defupd_code du_place_reuse(struct du_place *place, const char *path, bool exec,
@@ -158,6 +162,7 @@ defupd_code du_place_reuse(struct du_place *place, const char *path, bool exec,
     const mode_t mode = exec ? 0755 : 0644;
     const char *from_name, *name;
     int from_dir, dir;
+    bool done;
 
     DU_TRY(du_place_parent(from, from_path, false, &from_dir, &from_name, err));
     DU_TRY(du_place_parent(place, path, true, &dir, &name, err));
@@ -167,7 +172,8 @@ defupd_code du_place_reuse(struct du_place *place, const char *path, bool exec,
     DU_AUTO_FD source = sys->openat(from_dir, from_name, O_RDONLY | O_NOFOLLOW, 0);
     if (source < 0)
         return DU_FAIL_IO(err, "open installed '%s'", from_path);
-    if (clone(place, source, dir, name, mode))
+    DU_TRY(clone(place, source, dir, name, mode, &done, err));
+    if (done)
         return DEFUPD_OK;
     if (exec == from_exec && sys->linkat(from_dir, from_name, dir, name, 0) == 0)
         return DEFUPD_OK;

@@ -39,11 +39,37 @@ static defupd_code read_engines(struct du_run *run, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* A switch that leads nowhere must not keep updates out for ever. What the newest generation on
+ * disk holds is the best that is known of the installed set; the run makes a new generation of it,
+ * whether or not there is news. */
+static defupd_code find_current(struct du_run *run, defupd_error *err)
+{
+    const struct du_store *store = &run->ctx->store;
+    DU_AUTO_FREE uint64_t *number = NULL;
+    size_t count = 0;
+    const defupd_code rc = du_store_current(store, &run->current, err);
+
+    if (rc != DEFUPD_E_STORE_CORRUPT || run->read_only)
+        return rc;
+    run->lost = true;
+    du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update", "%s", err->message);
+    DU_TRY(du_store_generations(store, &number, &count, err));
+    for (size_t i = count; i > 0; i--) {
+        const defupd_code got = du_store_generation(store, number[i - 1], &run->current, err);
+
+        if (got == DEFUPD_OK || got == DEFUPD_E_NOMEM)
+            return got;
+    }
+    return DEFUPD_OK;
+}
+
 defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defupd_request *request,
                          defupd_error *err)
 {
     run->ctx = ctx;
     run->request = request;
+    /* One that came while no call was at work was meant for none. */
+    atomic_store(&ctx->cancel, false);
     run->now = ctx->sys->now_s();
     run->trust_dir = -1;
     run->facts.now = run->now;
@@ -53,12 +79,12 @@ defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defup
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
     DU_TRY(read_engines(run, err));
     if (run->read_only)
-        return du_store_current(&ctx->store, &run->current, err);
+        return find_current(run, err);
 
     const struct du_tick tick = du_run_tick(run);
     DU_TRY(du_store_lock(&ctx->store, ctx->options->lock_wait_ms, &tick, err));
     DU_TRY(du_store_host_id(&ctx->store, run->host_id, err));
-    return du_store_current(&ctx->store, &run->current, err);
+    return find_current(run, err);
 }
 
 void du_run_end(struct du_run *run)
@@ -70,6 +96,8 @@ void du_run_end(struct du_run *run)
     for (size_t i = 0; run->engine != NULL && i < run->facts.engines; i++)
         free((char *)(uintptr_t)run->engine[i].name);
     free(run->engine);
+    if (run->ctx != NULL)
+        du_bind_keep(run); /* while the lock is held */
     du_trust_freep(&run->trust);
     du_fetch_freep(&run->fetch);
     du_generation_free(&run->current);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/scope.h"
 #include "sys/disk.h"
@@ -78,7 +79,8 @@ static defupd_code io_save(void *user, const char *name, struct du_bytes bytes, 
     if (run->read_only)
         return DEFUPD_OK;
     DU_TRY(place(run, name, true, &sub, &dir, &leaf, err));
-    if (du_file_replace(run->ctx->sys, dir, leaf, bytes.data, bytes.len, 0644, err) != DEFUPD_OK)
+    if (du_store_replace(&run->ctx->store, dir, leaf, bytes.data, bytes.len, 0644, err) !=
+        DEFUPD_OK)
         return du_err_prefix(err, "%s/trust", run->ctx->store.path);
     return DEFUPD_OK;
 }
@@ -93,7 +95,7 @@ static defupd_code io_remove(void *user, const char *name, defupd_error *err)
     if (run->read_only)
         return DEFUPD_OK;
     DU_TRY(place(run, name, false, &sub, &dir, &leaf, err));
-    return du_file_remove(run->ctx->sys, dir, leaf, err);
+    return du_store_remove(&run->ctx->store, dir, leaf, err);
 }
 
 static defupd_code io_roots(void *user, void (*each)(void *arg, uint64_t version), void *arg,
@@ -151,6 +153,51 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
 }
 
+/* `seen` is written before any role's file, and both by rename: while they are the same files,
+ * nothing became trusted or was forgotten. */
+static bool read_marks(const struct du_run *run, struct du_trust_mark mark[2])
+{
+    static const char *const files[] = { "seen", "timestamp.json" };
+
+    memset(mark, 0, 2 * sizeof *mark);
+    for (size_t i = 0; i < 2; i++) {
+        struct stat st;
+
+        if (run->trust_dir < 0 || fstatat(run->trust_dir, files[i], &st, AT_SYMLINK_NOFOLLOW) != 0)
+            return false;
+        mark[i] = (struct du_trust_mark){ .device = st.st_dev,
+                                          .inode = st.st_ino,
+                                          .size = (uint64_t)st.st_size,
+                                          .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
+                                                      st.st_mtim.tv_nsec };
+    }
+    return true;
+}
+
+static bool take_kept(struct du_run *run)
+{
+    struct du_context *ctx = run->ctx;
+    struct du_trust_mark mark[2];
+
+    /* Who changes things looks for himself. */
+    if (!run->read_only || ctx->trust == NULL || !read_marks(run, mark) ||
+        memcmp(mark, ctx->trust_mark, sizeof mark) != 0)
+        return false;
+    du_trust_freep(&run->trust);
+    run->trust = du_take(&ctx->trust);
+    return true;
+}
+
+void du_bind_keep(struct du_run *run)
+{
+    struct du_context *ctx = run->ctx;
+
+    du_trust_freep(&ctx->trust);
+    if (run->trust != NULL && read_marks(run, ctx->trust_mark))
+        ctx->trust = du_take(&run->trust);
+    du_trust_freep(&run->trust);
+}
+
 defupd_code du_bind_trust(struct du_run *run, defupd_error *err)
 {
     struct du_refresh_io io;
@@ -160,6 +207,8 @@ defupd_code du_bind_trust(struct du_run *run, defupd_error *err)
         du_store_trust_dir(&run->ctx->store, &run->trust_dir, err) != DEFUPD_OK &&
         !du_is_missing(err))
         return err->code;
+    if (take_kept(run))
+        return DEFUPD_OK;
     du_bind_io(run, &io);
     du_bind_options(run, &options);
     du_trust_freep(&run->trust);

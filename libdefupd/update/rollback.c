@@ -139,6 +139,28 @@ static defupd_code go_back(struct back *back, struct du_part *part, uint64_t ver
     return du_generation_put(&back->next, &member, err);
 }
 
+static bool is_there(const struct back *back, const char *name)
+{
+    for (size_t i = 0; i < back->run.parts; i++) {
+        if (strcmp(back->run.part[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "tetra tetra@1" is one wish; 0 when none of the words states a version. */
+static uint64_t version_named(const char *const *list, const char *name)
+{
+    char other[DU_NAME_MAX + 1];
+    uint64_t version;
+
+    for (; *list != NULL; list++) {
+        if (du_component_parse(*list, other, &version) && version != 0 && strcmp(other, name) == 0)
+            return version;
+    }
+    return 0;
+}
+
 static defupd_code back_named(struct back *back, defupd_error *err)
 {
     for (const char *const *list = back->run.request->components; *list != NULL; list++) {
@@ -149,6 +171,10 @@ static defupd_code back_named(struct back *back, defupd_error *err)
         if (!du_component_parse(*list, name, &version))
             return DU_FAIL(err, DEFUPD_E_INVALID,
                            "'%s' is not a component's name, nor NAME@VERSION", *list);
+        if (is_there(back, name))
+            continue;
+        if (version == 0)
+            version = version_named(list + 1, name);
         DU_TRY(add_row(back, name, &part, err));
         load_manifest(back, part);
         DU_TRY(choose_version(back, part, &version, err));

@@ -419,7 +419,7 @@ static defupd_code compose(struct du_run *run, struct du_generation *next, size_
 
 static const char *reason_of(const struct du_run *run)
 {
-    const char *reason = run->current.number == 0 ? "install" : "update";
+    const char *reason = run->current.number == 0 ? "install" : run->lost ? "repair" : "update";
 
     for (size_t i = 0; i < run->parts; i++) {
         if (is_going(&run->part[i]) && run->part[i].plan.action == DEFUPD_ACTION_REPLACE)
@@ -452,7 +452,7 @@ static defupd_code activate(struct du_run *run, defupd_error *err)
     defupd_code rc;
 
     DU_TRY(compose(run, &next, &count, err));
-    if (count == 0)
+    if (count == 0 && (!run->lost || next.count == 0))
         return DEFUPD_OK;
     if (atomic_load(&run->ctx->cancel))
         return DU_FAIL(err, DEFUPD_E_CANCELLED, "cancelled; what was downloaded is kept");

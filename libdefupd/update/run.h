@@ -40,6 +40,7 @@ struct du_run {
     int64_t now; /* fixed at the start of the run */
     unsigned char host_id[DU_HOST_ID_BYTES];
     struct du_generation current;
+    bool lost; /* `current` led nowhere: the newest generation on disk stands in */
     struct du_trust *trust;
     struct du_fetch *fetch; /* NULL without network */
     size_t source;          /* whose metadata is in use */
@@ -65,6 +66,8 @@ void du_bind_io(struct du_run *run, struct du_refresh_io *io);
 void du_bind_options(const struct du_run *run, struct du_refresh_options *options);
 /* Open trust/ and load what is trusted; `pin` also from the options. */
 DEFUPD_MUST_CHECK defupd_code du_bind_trust(struct du_run *run, defupd_error *err);
+/* Keep what the run trusted for the handle's next look; run->trust is NULL afterwards. */
+void du_bind_keep(struct du_run *run);
 /* The verified manifest of a component, from disk or source; *out NULL when it is not offered and
  * `must` is false. */
 DEFUPD_MUST_CHECK defupd_code du_bind_manifest(struct du_run *run, const char *component,

@@ -15,6 +15,7 @@
 #include "event/event.h"
 #include "store/store.h"
 #include "sys/sys.h"
+#include "trust/trust.h"
 
 /* Everything a run needs; client/ fills it from the options and owns it. */
 struct du_context {
@@ -23,6 +24,13 @@ struct du_context {
     struct du_events events;
     const defupd_client_options *options; /* a complete copy with defaults filled in */
     atomic_bool cancel;
+    /* What the last run of this handle trusted, and by which files it is known to be still so:
+     * checking signatures again for the report after an update would cost more than the update. */
+    struct du_trust *trust;
+    struct du_trust_mark {
+        uint64_t device, inode, size;
+        int64_t mtime_ns;
+    } trust_mark[2];
 };
 
 enum du_run_kind { DU_RUN_CHECK, DU_RUN_DOWNLOAD, DU_RUN_INSTALL, DU_RUN_UPDATE };

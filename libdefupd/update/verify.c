@@ -269,7 +269,7 @@ static defupd_code work(struct verify *v, bool repair, defupd_error *err)
                                                          .version = member->version });
     }
     du_run_phase(run, DEFUPD_PHASE_NONE, NULL, 0);
-    if (repair && v->link_broken)
+    if (repair && (v->link_broken || (run->lost && run->current.count > 0)))
         DU_TRY(renew_generation(v, err));
     if (v->damaged > 0)
         return DU_FAIL(err, DEFUPD_E_DAMAGED, "%u installed file%s not what was signed", v->damaged,
@@ -290,7 +290,7 @@ defupd_code du_verify(struct du_context *ctx, const defupd_request *request,
 
     DU_TRY(du_run_begin(&v.run, ctx, request, err));
     /* Looking takes no lock: a lease keeps what is looked at. */
-    if (v.run.current.number != 0) {
+    if (v.run.current.number != 0 && !v.run.lost) {
         DU_TRY(du_store_lease(&ctx->store, &v.lease, err));
         if (v.lease.number != v.run.current.number) {
             du_generation_free(&v.run.current);

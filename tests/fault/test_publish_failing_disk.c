@@ -155,6 +155,100 @@ static void a_failed_refresh_leaves_a_repository_that_verifies(void)
     }
 }
 
+/* A new root and all that its keys sign, or a component's new role: before and after, nothing
+ * between, and the next run goes on. */
+static void change_rounds(defupd_repo *repo, const defupd_repo_change *change, enum fault_mode mode)
+{
+    int rounds = 0;
+
+    for (struct fault f = fault_start(mode, ENOSPC); fault_round(&f); rounds++) {
+        const int before = open_descriptors();
+        defupd_error err = { 0 };
+        defupd_code rc;
+
+        T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
+                0);
+        repo->sys = &failing_sys;
+        rc = defupd_repo_apply(repo, change, &err);
+        fault_stop(&f);
+        repo->sys = &fast_sys;
+        if (rc != DEFUPD_OK)
+            T_CHECK(err.message[0] != '\0');
+        check_verifies(repo);
+        T_CHECK(published(repo) == 1);
+        T_OK(t_add(repo, "tetra", 2, "tree-2", NULL, &err), &err);
+        check_verifies(repo);
+        T_CHECK(open_descriptors() == before);
+        if (t_failed > 0) {
+            printf("# in round %d, mode %d, kind %u of %s, result %d\n", f.fail_at, (int)mode,
+                   change->kind, change->role, (int)rc);
+            return;
+        }
+        f.fail_at += stride() - 1;
+    }
+    printf("# %d rounds\n", rounds);
+    T_CHECK(rounds > 10);
+}
+
+static void a_change_of_keys_is_seen_whole_or_not_at_all(void)
+{
+    static const struct {
+        uint32_t kind;
+        const char *role;
+    } changes[] = { { DEFUPD_REPO_DELEGATE, "tetra" },
+                    { DEFUPD_REPO_KEY_ROTATE, "targets" },
+                    { DEFUPD_REPO_KEY_ROTATE, "timestamp" },
+                    { DEFUPD_REPO_KEY_ROTATE, "root" } };
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+
+    t_tree("tree-1", "one");
+    t_tree("tree-2", "two");
+    init(repo);
+    T_OK(t_add(repo, "tetra", 1, "tree-1", NULL, &err), &err);
+    T_OK(defupd_repo_key_generate(repo, "tetra", "ed25519", NULL, &err), &err);
+    T_CHECK(t_shell("cp -a repo base && cp -a repo.keys base.keys") == 0);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0] && t_failed == 0; i++) {
+        defupd_repo_change change = DEFUPD_REPO_CHANGE_INIT;
+        change.kind = changes[i].kind;
+        change.role = changes[i].role;
+        change.key_type = "ed25519";
+        change_rounds(repo, &change, modes[i % 2]);
+    }
+}
+
+/* A key that is lost cannot sign what the next root replaces: then a failure may leave the root
+ * alone, which the next refresh completes. */
+static void a_lost_keys_replacement_goes_on_where_it_was_cut(void)
+{
+    defupd_repo_change change = DEFUPD_REPO_CHANGE_INIT;
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+    bool cut = false;
+
+    init(repo);
+    T_CHECK(t_shell("rm repo.keys/targets-* && cp -a repo base && cp -a repo.keys base.keys") == 0);
+    change.kind = DEFUPD_REPO_KEY_ROTATE;
+    change.role = "targets";
+    change.key_type = "ed25519";
+    change.lost = 1;
+    for (struct fault f = fault_start(FAULT_FROM_THEN_ON, EIO); fault_round(&f);) {
+        bool behind;
+        T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
+                0);
+        repo->sys = &failing_sys;
+        const defupd_code rc = defupd_repo_apply(repo, &change, &err);
+        fault_stop(&f);
+        repo->sys = &fast_sys;
+        behind = defupd_repo_verify(repo, NULL, NULL, &err) != DEFUPD_OK;
+        T_CHECK(!behind || rc != DEFUPD_OK);
+        cut = cut || behind;
+        T_OK(defupd_repo_refresh(repo, &err), &err);
+        check_verifies(repo);
+    }
+    T_CHECK(cut);
+}
+
 static void init_can_be_repeated_until_it_succeeds(void)
 {
     for (size_t m = 0; m < 2; m++) {
@@ -210,6 +304,8 @@ int main(void)
     make_tables();
     T_RUN(readers_find_the_old_or_the_new_release);
     T_RUN(a_failed_refresh_leaves_a_repository_that_verifies);
+    T_RUN(a_change_of_keys_is_seen_whole_or_not_at_all);
+    T_RUN(a_lost_keys_replacement_goes_on_where_it_was_cut);
     T_RUN(init_can_be_repeated_until_it_succeeds);
     T_RUN(verify_on_a_failing_disk_is_never_content);
     return T_DONE();

@@ -105,7 +105,7 @@ many_updates_at_once_make_one_generation() {
 # A disk with little room: at each fill level the update either succeeds or leaves the old set, and
 # says that there is no space.
 a_full_disk_leaves_the_old_set_and_says_so() {
-    local room refusals=0 successes=0
+    local room rooms refusals=0 successes=0
     mkdir disk
     truncate -s 24M image
     mkfs.ext4 -q -F -m 0 -O ^has_journal image || fail "no ext4"
@@ -121,7 +121,10 @@ a_full_disk_leaves_the_old_set_and_says_so() {
     make_repo good 2
     cp -a disk/state before
     # from no room at all to enough, in steps that meet every stage
-    for room in 0 4 8 16 32 64 128 512 1024 2048 2900 3000 3100 3200 4000 5000 5900 6000 6100 6200 6400 7000 9000; do
+    rooms='0 4 16 64 512 2048 3000 3200 5000 6200 9000'
+    [ -z "${DEFUPD_LONG-}" ] ||
+        rooms+=' 8 32 128 1024 2900 3100 4000 5900 6000 6100 6400 7000'
+    for room in $rooms; do
         rm -rf disk/* && cp -a before disk/state
         free=$(($(stat -f -c '%a * %S' disk) / 1024))
         [ $((free - room)) -le 0 ] || fallocate -l $(((free - room) * 1024)) disk/filler || fail "cannot fill"
@@ -150,13 +153,23 @@ a_full_disk_leaves_the_old_set_and_says_so() {
     [ $refusals -gt 5 ] && [ $successes -gt 0 ] || fail "$refusals refusals, $successes successes"
 }
 
+# Root in a container may be refused all of it.
+can_mount() {
+    local dir status=1
+    dir=$(mktemp -d) && mkdir "$dir/disk" && truncate -s 2M "$dir/image" &&
+        mkfs.ext4 -q -F "$dir/image" && mount -o loop "$dir/image" "$dir/disk" &&
+        umount "$dir/disk" && status=0
+    rm -rf "$dir"
+    return $status
+}
+
 t_run the_second_of_two_updates_is_told_who_is_at_work
 t_run waiting_for_the_other_is_possible
 t_run cancel_ends_the_other_update
 t_run many_updates_at_once_make_one_generation
-if [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; then
+if [ "$(id -u)" = 0 ] && can_mount >/dev/null 2>&1; then
     t_run a_full_disk_leaves_the_old_set_and_says_so
 else
-    t_skip a_full_disk_leaves_the_old_set_and_says_so 'needs root and loop devices'
+    t_skip a_full_disk_leaves_the_old_set_and_says_so 'needs root and loop-mounted disks'
 fi
 t_done

@@ -74,17 +74,13 @@ static void *read_all(const char *name, uint64_t *count)
     return bytes;
 }
 
-/* 200 MB of lines like a hash list's, in a few large files and many small ones. */
+/* 200 MB: a few large lists and many small ones. */
 static void make_tree(void)
 {
-    T_CHECK(
-        t_shell(
-            "mkdir -p tree/small && cd tree && "
-            "awk 'BEGIN { srand(7); for (f = 0; f < 4; f++) { n = \"list\" f; "
-            "for (i = 0; i < 1400000; i++) printf \"%%08x%%08x:%%d:Sig-%%d\\n\", "
-            "rand() * 4294967295, rand() * 4294967295, i, f > n } "
-            "for (f = 0; f < 3000; f++) { n = \"small/\" f; print f, rand() > n; close(n) } }' && "
-            "head -c 30000000 /dev/zero > flat && chmod -R a+rX .") == 0);
+    T_CHECK(t_shell("mkdir -p tree/small && cd tree && "
+                    "for i in 1 2 3 4; do seq ${i}0000000 1 ${i}4800000 > list$i; done && "
+                    "seq 3000 | split -l 1 -a 4 - small/ && head -c 30000000 /dev/zero > flat && "
+                    "chmod -R a+rX . && [ $(du -sb . | cut -f1) -gt 200000000 ]") == 0);
 }
 
 static void a_large_tree_is_installed_with_little_memory(void)

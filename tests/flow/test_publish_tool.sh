@@ -70,6 +70,18 @@ a_wrong_command_line_is_told_and_ends_with_64() {
     want 64 publish verify --json=yes
     want 64 publish key generate mirrors
     want 64 publish key generate root --type dsa
+    want 64 publish key generate
+    want 64 publish key generate root --component ips
+    want 64 publish key generate --component root
+    want 64 publish key generate ips
+    want 64 publish key threshold root
+    want 64 publish key threshold root 0
+    want 64 publish key rotate root --new 01234567 --type rsa
+    want 64 publish init --threshold 2
+    want 64 publish init --threshold root=0
+    want 64 publish init --expires root=3651
+    want 64 publish init --expires =3
+    want 64 publish init --expires tetra=3
     [ ! -e repo ] || fail 'something was made'
     want 0 publish init
     local bad
@@ -126,16 +138,17 @@ keys_are_listed_and_never_shown() {
     id=$(cat out)
     [[ $id =~ ^[0-9a-f]{64}$ ]] || fail "$id"
     want 0 publish key list
-    says "root       ed25519  private  unused    $id  root-${id:0:8}.pem"
+    says "root       ed25519  private  unused  $id  root-${id:0:8}.pem"
     want 0 publish init
     cat out err >all
     want 0 publish key list
     cat out err >>all
-    says "root       ed25519  private  in-root   $id  root-${id:0:8}.pem"
-    [ "$(wc -l <out)" = 4 ] || fail "$(cat out)"
+    says "root       ed25519  private  in-use  $id  root-${id:0:8}.pem"
+    says 'root       version 1, 1 of 1 keys sign, 1 here, valid until 2'
+    [ "$(wc -l <out)" = 8 ] || fail "$(cat out)"
     mv repo.keys/root-* .
     want 0 publish key list
-    says "root       ed25519  public   in-root   $id  -"
+    says "root       ed25519  public   in-use  $id  -"
     # No line of a private key's PEM is in what was printed or published.
     grep -hv -e '-----' root-*.pem repo.keys/*.pem >secret
     ! grep -rqFf secret all repo || fail 'a private key was shown'
@@ -285,8 +298,8 @@ help_and_man_page_tell_the_same() {
     want 0 defupd-publish add-release -h
     says TREE_DIR
     want 0 defupd-publish --help
-    sed -n '/^Commands/,/^$/s/^  \([a-z][a-z-]*\( generate\| list\)\?\).*/\1/p' out >commands
-    [ "$(wc -l <commands)" -ge 7 ] || fail "$(cat commands)"
+    sed -n '/^Commands/,/^$/s/^  \(key [a-z]*\|[a-z][a-z-]*\).*/\1/p' out >commands
+    [ "$(wc -l <commands)" -ge 13 ] || fail "$(cat commands)"
     sed -n 's/^  \(--[a-z]*\).*/\1/p' out >options
     plain=$(sed 's/\\-/-/g; s/"//g; s/^\.[A-Z]* //' "$man")
     while read -r command; do

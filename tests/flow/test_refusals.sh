@@ -53,12 +53,14 @@ newest() { # PATTERN: the newest of the bad repository's files
 }
 
 a_flipped_byte_in_any_metadata_file_is_refused() {
+    local parts='2 8'
+    [ -z "${DEFUPD_LONG-}" ] || parts='0 1 2 3 4 5 6 7 8 9'
     prepare
     cp -a good bad
     for file in metadata/timestamp.json 'metadata/*.snapshot.json' 'metadata/*.targets.json' \
         'targets/alpha/*.manifest.xml'; do
         size=$(stat -c %s "$(newest "$file")")
-        for part in 1 3 5 7 9; do
+        for part in $parts; do
             victim=$(newest "$file")
             flip "$victim" $((size * part / 10))
             refused 65 "$(basename "$victim")"

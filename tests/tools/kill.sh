@@ -4,12 +4,14 @@
 #
 #     kill_spread TIMES PREPARED WORD...     PREPARED: a folder whose copy is the state directory
 #
+# A third of the times is enough for every day; all of them with DEFUPD_LONG.
 # The caller defines old_is and new_is (functions that look at the state directory in $state).
 # Ends the test at the first thing that is not as it should be.
 
 kill_spread() {
     local times=$1 prepared=$2 total i at old=0 new=0
     shift 2
+    [ -n "${DEFUPD_LONG-}" ] || times=$(((times + 2) / 3))
     state=$PWD/state
     cp -a "$prepared" state
     "$BUILD/tests/killat" 0 defupd --state-dir "$state" "$@" >out 2>err || fail "the work itself fails: $(cat err)"
@@ -33,7 +35,7 @@ kill_spread() {
         fi
         want 0 defupd --state-dir "$state" "$@"
         new_is || fail "killed at call $at of $total: the next run did not complete"
-        want 0 defupd --state-dir "$state" verify
+        [ $((i % 8)) != 0 ] || want 0 defupd --state-dir "$state" verify
         # A report's is swept after an hour: reports are written without the lock, and another
         # writer may be at work.
         leftovers=$(find state/staging state/generations state -maxdepth 1 -name '*.tmp' \

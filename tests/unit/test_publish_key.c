@@ -59,9 +59,9 @@ static void a_key_comes_back_from_its_pem(void)
         DU_AUTO_SECRET pem = DU_BUF(DU_PEM_MAX);
 
         T_OK(du_signer_generate(&signer, types[i], &err), &err);
-        T_OK(du_signer_pem(signer, &pem, &err), &err);
+        T_OK(du_signer_pem(signer, NULL, &pem, &err), &err);
         T_CHECK(strncmp(du_buf_text(&pem), "-----BEGIN PRIVATE KEY-----\n", 28) == 0);
-        T_OK(du_signer_parse(&again, du_buf_bytes(&pem), "k.pem", &err), &err);
+        T_OK(du_signer_parse(&again, du_buf_bytes(&pem), NULL, "k.pem", &err), &err);
         T_SAME(du_signer_id(again), du_signer_id(signer));
         T_CHECK(du_signer_type(again) == types[i]);
     }
@@ -143,7 +143,8 @@ static void keys_that_clients_do_not_know_are_refused(void)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         DU_AUTO_SIGNER *signer = NULL;
         defupd_error err = { 0 };
-        T_FAILS(du_signer_parse(&signer, bytes_of(bad[i].pem), "k.pem", &err), DEFUPD_E_KEY, &err);
+        T_FAILS(du_signer_parse(&signer, bytes_of(bad[i].pem), NULL, "k.pem", &err), DEFUPD_E_KEY,
+                &err);
         T_CHECK(strstr(err.message, bad[i].says) == err.message);
         T_CHECK(signer == NULL);
     }
@@ -158,7 +159,7 @@ static void a_wiped_buffer_holds_no_key(void)
     T_OK(du_buf_reserve(&pem, DU_PEM_MAX, &err), &err);
     T_OK(du_signer_generate(&signer, DU_KEY_ED25519, &err), &err);
     const unsigned char *before = pem.data;
-    T_OK(du_signer_pem(signer, &pem, &err), &err);
+    T_OK(du_signer_pem(signer, NULL, &pem, &err), &err);
     T_CHECK(pem.data == before); /* reserved to its maximum: it never moved */
     du_secret_free(&pem);
     T_CHECK(pem.data == NULL && pem.len == 0);

@@ -94,13 +94,15 @@ static void a_refresh_replaces_the_timestamp_alone(void)
     T_SAME(events, "sync timestamp.json.tmp\nrename timestamp.json\nsync metadata\n");
 }
 
-/* The timestamp makes it a repository: then the root that clients are given is there. */
+/* The timestamp makes it a repository: then the root that clients are given is there. The keys
+ * directory remembers that root. */
 static void init_ends_with_the_timestamp(void)
 {
     static const char end[] = "sync 1.root.json.tmp\nrename 1.root.json\nsync metadata\n"
                               "sync 1.targets.json.tmp\nrename 1.targets.json\nsync metadata\n"
                               "sync 1.snapshot.json.tmp\nrename 1.snapshot.json\nsync metadata\n"
-                              "sync timestamp.json.tmp\nrename timestamp.json\nsync metadata\n";
+                              "sync timestamp.json.tmp\nrename timestamp.json\nsync metadata\n"
+                              "sync root.json.tmp\nrename root.json\nsync repo.keys\n";
     defupd_error err = { 0 };
     T_AUTO_REPO *repo = t_repo(NULL);
 

@@ -124,29 +124,31 @@ static void an_object_of_another_tree_is_found(void)
 {
     defupd_error err = { 0 };
     T_AUTO_REPO *repo = t_repo(NULL);
-    DU_AUTO_DIRS dirs = DU_DIRS;
-    DU_AUTO_STATE state = { 0 };
-    DU_AUTO_KEYRING ring = { 0 };
-    DU_AUTO_NEXT next = { .targets = true, .snapshot = true };
+    DU_AUTO_WORK work = DU_WORK;
+    DU_AUTO_NEXT next = { 0 };
     DU_AUTO_MANIFEST *manifest = NULL;
     DU_AUTO_BUF text = DU_BUF(DU_MANIFEST_BYTES_MAX);
     char name[DU_META_NAME];
     struct t_said found = { 0 };
+    struct du_json *part = NULL;
     DU_AUTO_FD dir = -1;
 
     prepare(repo);
-    T_OK(du_dirs_open(repo, &dirs, true, &err), &err);
-    T_OK(du_state_load(repo, &dirs, &state, &err), &err);
-    T_OK(du_keyring_load(repo, &ring, &err), &err);
-    T_OK(du_state_manifest(repo, &dirs, &state, "tetra", &manifest, &err), &err);
+    T_OK(du_work_begin(repo, &work, &err), &err);
+    T_OK(du_state_manifest(repo, &work.dirs, &work.state, "tetra", &manifest, &err), &err);
     manifest->release[0].tree[0] ^= 1;
     T_OK(du_manifest_write(manifest, &text, &err), &err);
-    T_OK(du_next_make(&dirs, &state, &ring, &next, "tetra", du_buf_bytes(&text), &err), &err);
+    T_OK(du_next_edit(&work.dirs, &work.state, &next, "targets", &part, &err), &err);
+    T_CHECK(du_part_target(part, "tetra", du_buf_bytes(&text)));
+    T_OK(du_next_sign(repo, &work.state, &work.ring, &next, &err), &err);
+    T_OK(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, "tetra",
+                        du_buf_bytes(&text), &err),
+         &err);
     du_manifest_file(name, du_buf_bytes(&text));
-    T_OK(du_dir_open(repo->sys, dirs.targets, "tetra", false, 0, &dir, &err), &err);
+    T_OK(du_dir_open(repo->sys, work.dirs.targets, "tetra", false, 0, &dir, &err), &err);
     T_OK(du_file_replace(repo->sys, dir, name, text.data, text.len, 0644, &err), &err);
-    T_OK(du_next_write(repo, &dirs, &next, &err), &err);
-    du_dirs_close(&dirs);
+    T_OK(du_work_write(repo, &work, &next, &err), &err);
+    du_work_end(&work);
     T_FAILS(defupd_repo_verify(repo, t_say, &found, &err), DEFUPD_E_REPO, &err);
     T_CHECK(found.lines == 1 && strstr(found.text, "tetra 2: ") != NULL);
 }

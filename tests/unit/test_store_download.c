@@ -54,27 +54,30 @@ static void both_forms_are_dropped(void)
     du_store_close(&store);
 }
 
-static void what_is_no_file_is_refused_and_can_be_dropped(void)
+static void what_is_no_file_goes_when_the_writer_meets_it(void)
 {
     static const char *const harm[] = { "mkdir " HEX,          "mkdir " HEX ".part",
                                         "ln -s /etc " HEX,     "ln -s /etc/passwd " HEX ".part",
                                         "mkfifo " HEX ".part", "mkfifo " HEX };
 
     for (size_t i = 0; i < sizeof harm / sizeof harm[0]; i++) {
-        struct du_store store;
+        struct du_store store, reader;
         defupd_error err = { 0 };
         bool complete;
         int fd = -1;
 
         kit_lock(&store);
+        T_OK(kit_open(&reader, kit_sys(), &err), &err);
         T_CHECK(t_shell("cd state/downloads && %s", harm[i]) == 0);
-        T_FAILS(du_store_download_open(&store, object, true, &complete, &fd, &err), DEFUPD_E_IO,
+        T_FAILS(du_store_download_open(&reader, object, false, &complete, &fd, &err), DEFUPD_E_IO,
                 &err);
         T_CHECK(fd == -1 && du_store_download_bytes(&store, object, &complete) == 0);
-        T_OK(du_store_download_drop(&store, object, &err), &err);
         T_OK(du_store_download_open(&store, object, true, &complete, &fd, &err), &err);
+        T_CHECK(!complete && write(fd, "x", 1) == 1);
+        T_CHECK(du_store_download_bytes(&reader, object, &complete) == 1);
         du_fd_close(&fd);
         T_OK(du_store_download_drop(&store, object, &err), &err);
+        du_store_close(&reader);
         du_store_close(&store);
     }
     T_CHECK(t_shell("test -s /etc/passwd") == 0);
@@ -85,6 +88,6 @@ int main(void)
     kit_fast_disk();
     T_RUN(a_part_grows_is_continued_and_becomes_whole);
     T_RUN(both_forms_are_dropped);
-    T_RUN(what_is_no_file_is_refused_and_can_be_dropped);
+    T_RUN(what_is_no_file_goes_when_the_writer_meets_it);
     return T_DONE();
 }

@@ -198,6 +198,21 @@ static void versions_that_no_generation_links_go_and_linked_ones_stay(void)
     du_store_close(&store);
 }
 
+static void a_member_whose_link_is_lost_keeps_its_version(void)
+{
+    struct du_store store;
+
+    kit_lock(&store);
+    kit_install(&store, "tetra", 1);
+    kit_install(&store, "yara", 1);
+    T_CHECK(t_shell("rm state/current/yara && rm state/current/tetra && "
+                    "mkdir state/current/tetra") == 0);
+    T_CHECK(kit_sweep(&store, 0) == 0);
+    T_CHECK(kit_whole_at("state/versions/yara/1", "yara", 1));
+    T_CHECK(kit_whole_at("state/versions/tetra/1", "tetra", 1));
+    du_store_close(&store);
+}
+
 /* While it is not known what is linked, nothing is. */
 static void nothing_goes_while_a_generation_cannot_be_read(void)
 {
@@ -332,6 +347,7 @@ int main(void)
     T_RUN(trials_of_generations_that_are_gone_go);
     T_RUN(what_a_reader_holds_is_not_swept);
     T_RUN(versions_that_no_generation_links_go_and_linked_ones_stay);
+    T_RUN(a_member_whose_link_is_lost_keeps_its_version);
     T_RUN(nothing_goes_while_a_generation_cannot_be_read);
     T_RUN(without_a_current_generation_all_stay);
     T_RUN(a_missing_parent_is_replaced_by_the_next_lower);

@@ -11,6 +11,7 @@
  * synced and renamed into place, the timestamp last.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <defupd/error.h>
@@ -25,22 +26,38 @@ typedef struct defupd_repo defupd_repo;
 /** Receives lines for people: what was done, warnings. */
 typedef void (*defupd_repo_say_fn)(void *user, const char *line);
 
+/** Bytes of a passphrase, without the NUL. */
+#define DEFUPD_PASSPHRASE_MAX 1024
+
+/**
+ * Asks for the passphrase of a private key: writes it with its NUL into `passphrase`, or "" for
+ * none. It is wiped after use.
+ *
+ * @param file   the key's file
+ * @param fresh  1 for a key that is being made: ask twice; "" leaves it unencrypted
+ */
+typedef defupd_code (*defupd_repo_passphrase_fn)(void *user, const char *file, int fresh,
+                                                 char *passphrase, size_t size,
+                                                 defupd_error *error);
+
 /** Start from DEFUPD_REPO_OPTIONS_INIT. Copied during defupd_repo_open(). */
 typedef struct defupd_repo_options {
     uint32_t struct_size;
     uint32_t compression_level; /**< zstd level of bundles, 1 to 19. Default 19. */
     uint32_t threads;           /**< For compression. Default: all processors. */
-    uint32_t reserved;          /**< 0 */
-    const char *repo_dir;       /**< Required. */
+    uint32_t warn_days;         /**< `verify` warns of what expires within these days. */
+    const char *repo_dir;       /**< Required, but for defupd_repo_sign(). */
     const char *keys_dir;       /**< Default repo_dir + ".keys". */
     const char *temp_dir;       /**< Where `verify` unpacks. Default "/tmp". */
     defupd_repo_say_fn on_say;  /**< Default: none. */
     void *say_user;
+    defupd_repo_passphrase_fn on_passphrase; /**< Default: keys are not encrypted. */
+    void *passphrase_user;
 } defupd_repo_options;
 
-#define DEFUPD_REPO_OPTIONS_INIT                                      \
-    {                                                                 \
-        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_OPTIONS_INIT                                            \
+    {                                                                       \
+        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /** Prepare. Touches nothing. DEFUPD_E_INVALID, DEFUPD_E_NOMEM. @since 0.1 */
@@ -57,13 +74,29 @@ DEFUPD_API void defupd_repo_close(defupd_repo *repo);
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_init(defupd_repo *repo, defupd_error *error);
 
+/** What `init` makes of a role. Zero: the default. */
+typedef struct defupd_repo_rule {
+    uint32_t struct_size;
+    uint32_t threshold; /**< Signatures it needs. Default 1. */
+    uint32_t days;      /**< How long what it signs is valid, at most 3650. */
+    uint32_t reserved;  /**< 0 */
+    const char *role;   /**< "root", "targets", "snapshot" or "timestamp". */
+} defupd_repo_rule;
+
+/** defupd_repo_init() with thresholds and lifetimes. A role with a threshold above 1 must have its
+ *  keys already. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_init_with(defupd_repo *repo,
+                                                               const defupd_repo_rule *rules,
+                                                               size_t count, defupd_error *error);
+
 /**
- * Make a private key for a role ("root", "targets", "snapshot", "timestamp"), before `init`.
+ * Make a private key for a role of the root ("root", "targets", "snapshot", "timestamp"), before
+ * `init`; or for a component, which defupd_repo_apply() then gives its own role.
  *
  * @param type    "ed25519", "ecdsa" or "rsa"; NULL: the role's default
  * @param keyid   out, 65 bytes: its hex id with the NUL; may be NULL
  * DEFUPD_E_INVALID, DEFUPD_E_KEY, DEFUPD_E_CANNOT_CREATE, DEFUPD_E_REPO_EXISTS: the repository is
- * signed already, so its keys change only by a new root. @since 0.1
+ * signed already, so the keys of these roles change only by a new root. @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_key_generate(defupd_repo *repo,
                                                                   const char *role,
@@ -74,20 +107,84 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_key_generate(defupd_repo *r
 typedef struct defupd_repo_key {
     uint32_t struct_size;
     uint32_t has_private; /**< 1 when the keys directory holds its private half. */
-    uint32_t in_root;     /**< 1 when the repository's root names it. */
+    uint32_t in_root;     /**< 1 when the role names it, in root or targets. */
     uint32_t threshold;   /**< Of its role; 0 before `init`. */
     const char *role;
     const char *type;  /**< "ed25519", "ecdsa", "rsa". */
     const char *keyid; /**< 64 hex digits. */
-    const char *file;  /**< In the keys directory; "" without a private half. */
+    const char *file;  /**< In the keys directory; "" when it is not there. */
 } defupd_repo_key;
 
 typedef void (*defupd_repo_key_fn)(void *user, const defupd_repo_key *key);
 
-/** Tell each key of the keys directory and of the root. @since 0.1 */
+/** Tell each key of the keys directory, of the root and of the components' roles. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_key_list(defupd_repo *repo,
                                                               defupd_repo_key_fn on_key, void *user,
                                                               defupd_error *error);
+
+/** One role, as it is published. */
+typedef struct defupd_repo_role {
+    uint32_t struct_size;
+    uint32_t threshold;   /**< Signatures it needs. */
+    uint32_t keys;        /**< Keys that may give them. */
+    uint32_t has_private; /**< Of how many of these the keys directory holds the private half. */
+    uint64_t version;
+    int64_t expires;   /**< Unix seconds. */
+    uint32_t days;     /**< How long its next version will be valid. */
+    uint32_t reserved; /**< 0 */
+    const char *role;  /**< "root", ..., or a component's name. */
+} defupd_repo_role;
+
+typedef void (*defupd_repo_role_fn)(void *user, const defupd_repo_role *role);
+
+/** Tell each role of a repository. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_role_list(defupd_repo *repo,
+                                                               defupd_repo_role_fn on_role,
+                                                               void *user, defupd_error *error);
+
+/** Kinds of defupd_repo_change. */
+typedef enum defupd_repo_change_kind {
+    DEFUPD_REPO_DELEGATE = 1,   /**< Give component `role` a role of its own. Its keys are those in
+                                     the keys directory that were made for it. */
+    DEFUPD_REPO_KEY_ADD = 2,    /**< One more key for `role`. */
+    DEFUPD_REPO_KEY_ROTATE = 3, /**< A new key for `role`, and `old_key` out. */
+    DEFUPD_REPO_KEY_REVOKE = 4, /**< `old_key` out of every role; `role` is not used. */
+    DEFUPD_REPO_THRESHOLD = 5,  /**< `role` needs `threshold` signatures. */
+    DEFUPD_REPO_RENEW = 6       /**< Sign `role` anew, for another life. */
+} defupd_repo_change_kind;
+
+/** A change of who may sign. Start from DEFUPD_REPO_CHANGE_INIT. Borrowed during the call. */
+typedef struct defupd_repo_change {
+    uint32_t struct_size;
+    uint32_t kind;      /**< A defupd_repo_change_kind. */
+    uint32_t threshold; /**< Signatures that `role` needs. 0: as it was, 1 for a new role. */
+    uint32_t days;      /**< How long what `role` signs is valid, at most 3650. 0: as it was. */
+    uint32_t lost; /**< 1: keys that go out can not sign any more. Readers that come in the instant
+                        of the change find nothing to take, and come back. */
+    uint32_t reserved;    /**< 0 */
+    const char *role;     /**< "root", ..., or a component with a role of its own. */
+    const char *key_type; /**< Of a key that is made; NULL: the role's default. */
+    const char *new_key;  /**< Id, or its first 8 digits or more, of a key in the keys directory to
+                               take instead of making one. */
+    const char *old_key;  /**< Id likewise. NULL: the role's only key. */
+    char *made_key;       /**< Out, 65 bytes: id of the key that came in; may be NULL. */
+} defupd_repo_change;
+
+#define DEFUPD_REPO_CHANGE_INIT                                            \
+    {                                                                      \
+        (uint32_t)sizeof(defupd_repo_change), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/**
+ * Change who may sign, and sign anew what that touches: root by the keys before and after, targets,
+ * snapshot and timestamp where their keys change. Private keys are never removed from the keys
+ * directory. DEFUPD_E_INVALID, DEFUPD_E_KEY (a private half that is needed is not here; the message
+ * says whose), DEFUPD_E_REPO, DEFUPD_E_REPO_EXISTS, DEFUPD_E_BUSY, DEFUPD_E_IO, DEFUPD_E_NO_SPACE.
+ * On failure readers see the repository as it was. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_apply(defupd_repo *repo,
+                                                           const defupd_repo_change *change,
+                                                           defupd_error *error);
 
 /** What was published. Start from DEFUPD_REPO_ADDED_INIT. */
 typedef struct defupd_repo_added {
