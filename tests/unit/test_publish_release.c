@@ -373,8 +373,9 @@ static void refresh_needs_the_timestamp_key_alone(void)
 
     t_clock(repo, START);
     T_OK(defupd_repo_init(repo, &err), &err);
-    T_CHECK(t_shell("mkdir away && mv repo.keys/[rst][ona][oar]* away/; ls repo.keys/*.pem | wc -l | "
-                    "grep -qx 1") == 0);
+    T_CHECK(
+        t_shell("mkdir away && mv repo.keys/[rst][ona][oar]* away/; ls repo.keys/*.pem | wc -l | "
+                "grep -qx 1") == 0);
     T_OK(defupd_repo_refresh(repo, &err), &err);
     T_CHECK(strstr(said.text, "warning") == NULL);
     t_clock(repo, START + 50 * DAY_S);
