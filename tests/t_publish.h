@@ -77,7 +77,7 @@ static inline defupd_code t_change(defupd_repo *repo, defupd_repo_change_kind ki
     change.kind = kind;
     change.role = role;
     change.old_key = key;
-    return defupd_repo_apply(repo, &change, err);
+    return defupd_repo_apply(repo, &change, NULL, err);
 }
 
 /* A clock that tests turn. */

@@ -130,17 +130,24 @@ static defupd_code take_words(struct pt_args *args, const char *const *word, siz
 static defupd_code check_values(struct pt_args *args, defupd_error *err)
 {
     const char *level = args->value[PT_OPT_LEVEL], *published = args->value[PT_OPT_PUBLISHED];
+    const char *within = args->value[PT_OPT_WITHIN];
+    const bool keys_only = (args->command->options & PT_KEYS_ONLY) != 0;
     uint64_t n = 0;
 
     for (size_t i = 0; i < PT_OPT_COUNT; i++)
         if (args->value[i] != NULL && ((PT_COMMON | args->command->options) & PT_BIT(i)) == 0)
             return pt_fail(err, DEFUPD_E_INVALID, "%s takes no --%s", args->command->name,
                            pt_options[i].name);
-    if (args->value[PT_OPT_REPO] == NULL)
-        return pt_fail(err, DEFUPD_E_INVALID, "--repo DIR is needed");
+    if (args->value[PT_OPT_REPO] == NULL && (!keys_only || args->value[PT_OPT_KEYS] == NULL))
+        return pt_fail(err, DEFUPD_E_INVALID, "--repo DIR%s is needed",
+                       keys_only ? " or --keys DIR" : "");
     if (level != NULL && !pt_number(level, 19, &n))
         return pt_fail(err, DEFUPD_E_INVALID, "--level %s: not from 1 to 19", level);
     args->level = (uint32_t)n;
+    n = 0;
+    if (within != NULL && !pt_number(within, 36500, &n))
+        return pt_fail(err, DEFUPD_E_INVALID, "--within %s: not a number of days", within);
+    args->within = (uint32_t)n;
     if (published != NULL && !time_of(published, &args->published))
         return pt_fail(err, DEFUPD_E_INVALID, "--published %s: not YYYY-MM-DDTHH:MM:SSZ",
                        published);

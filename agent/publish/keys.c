@@ -23,7 +23,7 @@ defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err)
     if (is_role != (component == NULL))
         return pt_fail(err, DEFUPD_E_INVALID, "key generate: '%s' is %s", role,
                        is_role ? "no component" : "none of root, targets, snapshot, timestamp");
-    rc = pt_open(&repo, args, pt_say, err);
+    rc = pt_open(&repo, args, pt_say, NULL, err);
     if (rc == DEFUPD_OK)
         rc = defupd_repo_key_generate(repo, role, args->value[PT_OPT_TYPE], id, err);
     if (rc == DEFUPD_OK)
@@ -60,7 +60,7 @@ static void show_key(void *user, const defupd_repo_key *key)
 defupd_code pt_key_list(const struct pt_args *args, defupd_error *err)
 {
     defupd_repo *repo = NULL;
-    defupd_code rc = pt_open(&repo, args, pt_say, err);
+    defupd_code rc = pt_open(&repo, args, pt_say, NULL, err);
 
     if (rc == DEFUPD_OK)
         rc = defupd_repo_role_list(repo, show_role, NULL, err);
@@ -97,13 +97,14 @@ static defupd_code change(const struct pt_args *args, defupd_repo_change *change
     if (rc == DEFUPD_OK && args->value[PT_OPT_NEW] != NULL && args->value[PT_OPT_TYPE] != NULL)
         rc = pt_fail(err, DEFUPD_E_INVALID, "--new names a key that has its type already");
     if (rc == DEFUPD_OK)
-        rc = pt_open(&repo, args, pt_say, err);
+        rc = pt_open(&repo, args, pt_say, NULL, err);
     change->key_type = args->value[PT_OPT_TYPE];
     change->new_key = args->value[PT_OPT_NEW];
     change->lost = args->value[PT_OPT_LOST] != NULL;
+    change->pending = args->value[PT_OPT_PENDING] != NULL;
     change->made_key = id;
     if (rc == DEFUPD_OK)
-        rc = defupd_repo_apply(repo, change, err);
+        rc = defupd_repo_apply(repo, change, NULL, err);
     if (rc == DEFUPD_OK && id[0] != '\0')
         (void)printf("%s\n", id);
     defupd_repo_close(repo);

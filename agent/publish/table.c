@@ -4,7 +4,8 @@
 #include <string.h>
 
 const struct pt_option pt_options[PT_OPT_COUNT] = {
-    [PT_OPT_REPO] = { "repo", "DIR", "the repository's folder; required" },
+    [PT_OPT_REPO] = { "repo", "DIR",
+                      "the repository's folder; required, but for what needs keys only" },
     [PT_OPT_KEYS] = { "keys", "DIR", "folder of the private keys, mode 0700; default: DIR.keys" },
     [PT_OPT_HELP] = { "help", NULL, "this help, or that of a command; also -h" },
     [PT_OPT_VERSION] = { "version", NULL, "the version" },
@@ -34,26 +35,40 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_OLD] = { "old", "KEYID", "which key goes; default: the role's only one" },
     [PT_OPT_NEW] = { "new", "KEYID",
                      "take this key of the keys folder; default: a new one is made" },
+    [PT_OPT_PENDING] = { "pending", NULL,
+                         "when private keys are missing here, keep the change pending, to be "
+                         "signed elsewhere: see 'sign export'" },
+    [PT_OPT_YES] = { "yes", NULL, "sign without asking" },
+    [PT_OPT_PASSPHRASE_FILE] = { "passphrase-file", "FILE",
+                                 "first line: the passphrase of the private keys, and of those "
+                                 "that are made; default: ask on the terminal" },
+    [PT_OPT_PASSPHRASE] = { "passphrase", NULL,
+                            "ask on the terminal for a passphrase of keys that are made" },
+    [PT_OPT_WITHIN] = { "within", "DAYS", "warn of what expires within these days; default: 0" },
     [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
 
-#define KEY_OPTIONS \
-    (PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_NEW) | PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES))
+#define KEY_OPTIONS                                                         \
+    (PT_BIT(PT_OPT_PASSPHRASE) | PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_NEW) | \
+     PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_PENDING))
 
 const struct pt_command pt_commands[] = {
     { "init", "", "make an empty, signed repository",
       "Roles without a key get one: ECDSA P-256 for root and targets, Ed25519 for snapshot and "
       "timestamp. Clients are given metadata/1.root.json as their trusted root. Keep the private "
       "keys away from the server.",
-      0, 0, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES), pt_init },
+      0, 0, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_PASSPHRASE),
+      pt_init },
     { "key generate", "[ROLE]", "make a private key for a role or component",
       "ROLE is root, targets, snapshot or timestamp: before init. With --component the key is for "
       "the component's own role: see delegate. Prints the key's id.",
-      0, 1, PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_COMPONENT), pt_key_generate },
+      0, 1,
+      PT_KEYS_ONLY | PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_COMPONENT) | PT_BIT(PT_OPT_PASSPHRASE),
+      pt_key_generate },
     { "key list", "", "list roles and keys",
       "First the roles: version, signatures needed, keys, private halves here, expiry. Then the "
       "keys: role, type, whether the private half is here, whether the role uses it, id, file.",
-      0, 0, 0, pt_key_list },
+      0, 0, PT_KEYS_ONLY, pt_key_list },
     { "key add", "ROLE", "one more key for a role",
       "ROLE is root, targets, snapshot, timestamp, or a component with a role of its own. Prints "
       "the key's id.",
@@ -63,18 +78,37 @@ const struct pt_command pt_commands[] = {
       "anew. The old private key stays in the keys folder. Prints the new key's id.",
       1, 1, KEY_OPTIONS | PT_BIT(PT_OPT_OLD) | PT_BIT(PT_OPT_LOST), pt_key_rotate },
     { "key revoke", "KEYID", "take a key out of every role",
-      "KEYID is a key's id, or its first 8 digits or more.", 1, 1, PT_BIT(PT_OPT_LOST),
-      pt_key_revoke },
+      "KEYID is a key's id, or its first 8 digits or more.", 1, 1,
+      PT_BIT(PT_OPT_LOST) | PT_BIT(PT_OPT_PENDING), pt_key_revoke },
     { "key threshold", "ROLE N", "how many signatures a role needs",
-      "N is at most the number of the role's keys.", 2, 2, PT_BIT(PT_OPT_LOST), pt_key_threshold },
+      "N is at most the number of the role's keys.", 2, 2,
+      PT_BIT(PT_OPT_LOST) | PT_BIT(PT_OPT_PENDING), pt_key_threshold },
     { "delegate", "C", "give a component a role of its own",
-      "Then its own keys sign its releases, and nobody else's can. They are those that 'key "
+      "Then its own keys sign its releases, and nobody else can. They are those that 'key "
       "generate --component' has made, or whose public half (C-KEYID8.json) was put into the keys "
       "folder. Targets is signed once more.",
-      1, 1, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES), pt_delegate },
+      1, 1, PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_PENDING),
+      pt_delegate },
     { "renew", "ROLE", "sign a role anew before it expires",
       "For root, and for what is not signed by refresh because its keys are elsewhere.", 1, 1,
-      PT_BIT(PT_OPT_EXPIRES), pt_renew },
+      PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_PENDING), pt_renew },
+    { "sign export", "FILE", "write the pending change, to be signed elsewhere",
+      "FILE holds all that is needed to judge and sign it: the roots, what is published, and what "
+      "it is to become. No secret is in it.",
+      1, 1, 0, pt_sign_export },
+    { "sign import", "FILE", "take over signatures; go live when there are enough",
+      "Only signatures are taken from FILE. With the last one that is needed, snapshot and "
+      "timestamp are signed by the keys that are here, and the change goes live.",
+      1, 1, 0, pt_sign_import },
+    { "sign list", "", "what is pending, and which signatures are there",
+      "Tells what the pending change changes, role by role. Needs no key.", 0, 0, 0, pt_sign_list },
+    { "sign drop", "", "throw the pending change away",
+      "Keys that were made for it stay in the keys folder.", 0, 0, 0, pt_sign_drop },
+    { "sign", "FILE", "sign an exported change with the keys that are here",
+      "On another machine: needs --keys DIR, and no repository. Tells in words what is to be "
+      "signed, asks, and writes the signatures into FILE. The roots in FILE must go on from "
+      "root.json in the keys folder.",
+      1, 1, PT_KEYS_ONLY | PT_BIT(PT_OPT_YES), pt_sign },
     { "add-release", "C V TREE_DIR", "bundle a folder and publish it",
       "Publishes the files of TREE_DIR as version V of component C. V is an integer higher than "
       "all published ones. Symbolic links, special files, empty folders, setuid, setgid or sticky "
@@ -82,7 +116,7 @@ const struct pt_command pt_commands[] = {
       "the release when all of it is in place.",
       3, 3,
       PT_BIT(PT_OPT_LEVEL) | PT_BIT(PT_OPT_LABEL) | PT_BIT(PT_OPT_CLASS) | PT_BIT(PT_OPT_NOTE) |
-          PT_BIT(PT_OPT_PUBLISHED),
+          PT_BIT(PT_OPT_PUBLISHED) | PT_BIT(PT_OPT_PENDING),
       pt_add_release },
     { "refresh", "", "sign the timestamp anew",
       "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
@@ -93,7 +127,7 @@ const struct pt_command pt_commands[] = {
       "Signatures, expiry, digests, and every object: there, right, and unpacking to its tree. "
       "Needs no key. One line for each defect; exit code 65 when there is any. Objects are "
       "unpacked below TMPDIR.",
-      0, 0, PT_BIT(PT_OPT_JSON), pt_verify },
+      0, 0, PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_WITHIN), pt_verify },
     { "serve", "", "serve the repository over HTTP, for trials",
       "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "
       "can do this; nothing in a repository needs one of its own.",
@@ -145,8 +179,10 @@ static void help_options(FILE *out, uint32_t options)
 void pt_help(FILE *out, const struct pt_command *command)
 {
     if (command != NULL) {
-        (void)fprintf(out, "Usage: defupd-publish --repo DIR [OPTION]... %s%s%s\n\n", command->name,
-                      command->synopsis[0] != '\0' ? " " : "", command->synopsis);
+        (void)fprintf(out, "Usage: defupd-publish %s [OPTION]... %s%s%s\n\n",
+                      (command->options & PT_KEYS_ONLY) != 0 ? "{--repo DIR|--keys DIR}"
+                                                             : "--repo DIR",
+                      command->name, command->synopsis[0] != '\0' ? " " : "", command->synopsis);
         wrap(out, command->text, 0, 0);
         (void)fputs("\nOptions:\n", out);
         help_options(out, command->options | PT_COMMON);

@@ -33,12 +33,20 @@ enum pt_option_id {
     PT_OPT_OLD,
     PT_OPT_NEW,
     PT_OPT_LOST,
+    PT_OPT_PENDING,
+    PT_OPT_YES,
+    PT_OPT_PASSPHRASE_FILE,
+    PT_OPT_PASSPHRASE,
+    PT_OPT_WITHIN,
     PT_OPT_COUNT
 };
 #define PT_RULES_MAX 16 /* ROLE=N given to --threshold and --expires */
 #define PT_BIT(id) (UINT32_C(1) << (id))
-#define PT_COMMON \
-    (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION))
+#define PT_COMMON                                                                               \
+    (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION) | \
+     PT_BIT(PT_OPT_PASSPHRASE_FILE))
+
+#define PT_KEYS_ONLY (UINT32_C(1) << 31) /* among a command's options: --keys may stand alone */
 
 struct pt_option {
     const char *name;
@@ -60,6 +68,7 @@ struct pt_args {
     uint32_t level;
     uint64_t version;
     int64_t published;
+    uint32_t within;
 };
 
 struct pt_command {
@@ -94,7 +103,7 @@ defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
 defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
 defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
 defupd_code pt_open(defupd_repo **repo, const struct pt_args *args, defupd_repo_say_fn on_say,
-                    defupd_error *err);
+                    void *user, defupd_error *err);
 void pt_say(void *user, const char *line); /* on stderr */
 /* keys.c */
 defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
@@ -105,6 +114,15 @@ defupd_code pt_key_revoke(const struct pt_args *args, defupd_error *err);
 defupd_code pt_key_threshold(const struct pt_args *args, defupd_error *err);
 defupd_code pt_delegate(const struct pt_args *args, defupd_error *err);
 defupd_code pt_renew(const struct pt_args *args, defupd_error *err);
+/* sign.c */
+defupd_code pt_sign(const struct pt_args *args, defupd_error *err);
+defupd_code pt_sign_export(const struct pt_args *args, defupd_error *err);
+defupd_code pt_sign_import(const struct pt_args *args, defupd_error *err);
+defupd_code pt_sign_list(const struct pt_args *args, defupd_error *err);
+defupd_code pt_sign_drop(const struct pt_args *args, defupd_error *err);
+/* passphrase.c: defupd_repo_passphrase_fn; `user` is the command line. */
+defupd_code pt_passphrase(void *user, const char *file, int fresh, char *passphrase, size_t size,
+                          defupd_error *err);
 /* serve.c */
 defupd_code pt_serve(const struct pt_args *args, defupd_error *err);
 

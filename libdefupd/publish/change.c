@@ -169,6 +169,8 @@ static defupd_code check_owner(const struct edit *edit, const char *name, defupd
                        "'%.64s' is none of root, targets, snapshot, timestamp, and no component "
                        "with a role of its own",
                        name);
+    if (edit->change->pending != 0)
+        return DEFUPD_OK;
     return du_sign_can(edit->repo, &edit->work->ring, authority(edit, owner_of(name)),
                        owner_of(name), err);
 }
@@ -324,7 +326,7 @@ static defupd_code apply_edit(struct edit *edit, defupd_error *err)
 
 static defupd_code check_change(const defupd_repo_change *change, defupd_error *err)
 {
-    if (change == NULL || change->struct_size != sizeof *change || change->reserved != 0)
+    if (change == NULL || change->struct_size != sizeof *change)
         return DU_FAIL(err, DEFUPD_E_INVALID, "change is from another version of the header");
     if (change->kind < DEFUPD_REPO_DELEGATE || change->kind > DEFUPD_REPO_RENEW)
         return DU_FAIL(err, DEFUPD_E_INVALID, "no such change");
@@ -338,18 +340,50 @@ static defupd_code check_change(const defupd_repo_change *change, defupd_error *
     return DEFUPD_OK;
 }
 
+/* For those who are asked to sign it, and for `sign list`. */
+static void in_words(const defupd_repo_change *change, char *text, size_t size)
+{
+    static const char *const words[] = {
+        [DEFUPD_REPO_DELEGATE] = "delegate",       [DEFUPD_REPO_KEY_ADD] = "key add",
+        [DEFUPD_REPO_KEY_ROTATE] = "key rotate",   [DEFUPD_REPO_KEY_REVOKE] = "key revoke",
+        [DEFUPD_REPO_THRESHOLD] = "key threshold", [DEFUPD_REPO_RENEW] = "renew"
+    };
+
+    (void)snprintf(text, size, "%s %.64s", words[change->kind],
+                   change->kind == DEFUPD_REPO_KEY_REVOKE ? change->old_key : change->role);
+}
+
+static defupd_code keep_pending(struct edit *edit, defupd_error *err)
+{
+    const struct defupd_repo *repo = edit->repo;
+    char what[128];
+
+    in_words(edit->change, what, sizeof what);
+    DU_TRY(du_pending_save(repo, edit->work, edit->next, what, err));
+    du_repo_say(repo, "pending in %s: %s", repo->pending_path, what);
+    return DEFUPD_OK;
+}
+
 static defupd_code apply(struct defupd_repo *repo, const defupd_repo_change *change,
-                         defupd_error *err)
+                         int *is_pending, defupd_error *err)
 {
     DU_AUTO_WORK work = DU_WORK;
     DU_AUTO_NEXT next = { .lost = change->lost != 0 };
     struct edit edit = { repo, &work, &next, change };
+    defupd_code rc;
 
     DU_TRY(du_work_begin(repo, &work, err));
+    if (change->pending != 0)
+        DU_TRY(du_pending_check_none(repo, err));
     DU_TRY(apply_edit(&edit, err));
     DU_TRY(du_work_cover(&work, &next, err));
     DU_TRY(du_next_sign(repo, &work.state, &work.ring, &next, err));
-    if (du_next_complete(&work.state, &next, err) != DEFUPD_OK)
+    rc = du_next_complete(&work.state, &next, err);
+    if (rc == DEFUPD_E_KEY && change->pending != 0) {
+        *is_pending = 1;
+        return keep_pending(&edit, err);
+    }
+    if (rc != DEFUPD_OK)
         return du_err_prefix(err, "keys directory %s", repo->keys_path);
     DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, NULL,
                           (struct du_bytes){ 0 }, err));
@@ -358,13 +392,16 @@ static defupd_code apply(struct defupd_repo *repo, const defupd_repo_change *cha
     return DEFUPD_OK;
 }
 
-defupd_code defupd_repo_apply(defupd_repo *repo, const defupd_repo_change *change,
+defupd_code defupd_repo_apply(defupd_repo *repo, const defupd_repo_change *change, int *is_pending,
                               defupd_error *error)
 {
     defupd_error scratch, *err = error != NULL ? error : &scratch;
+    int outcome;
 
     if (repo == NULL)
         return DU_FAIL(err, DEFUPD_E_INVALID, "no repository");
     DU_TRY(check_change(change, err));
-    return apply(repo, change, err);
+    is_pending = is_pending != NULL ? is_pending : &outcome;
+    *is_pending = 0;
+    return apply(repo, change, is_pending, err);
 }

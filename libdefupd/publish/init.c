@@ -209,7 +209,9 @@ static defupd_code key_generate(struct defupd_repo *repo, const char *role_name,
     key_type = type == NULL ? du_role_key_type(role) : du_key_type_parse(type);
     if (key_type == 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "key type '%s' is none of ed25519, ecdsa, rsa", type);
-    if (du_dirs_open(repo, &dirs, true, err) == DEFUPD_OK) {
+    if (repo->dir_path == NULL) {
+        /* On a machine that has keys only: it is not known what is published. */
+    } else if (du_dirs_open(repo, &dirs, true, err) == DEFUPD_OK) {
         if (role != DU_ROLE_COMPONENT && is_published(&dirs))
             return DU_FAIL(err, DEFUPD_E_REPO_EXISTS,
                            "%s is signed already: its keys change only by a new root: see 'key "

@@ -23,6 +23,8 @@ static void list_end(struct list *list)
 static defupd_code list_begin(struct defupd_repo *repo, struct list *list, defupd_error *err)
 {
     DU_TRY(du_keyring_load(repo, &list->ring, err));
+    if (repo->dir_path == NULL)
+        return DEFUPD_OK;
     if (du_dirs_open(repo, &list->dirs, false, err) != DEFUPD_OK)
         return err->code == DEFUPD_E_REPO || du_is_missing(err) ? DEFUPD_OK : err->code;
     if (faccessat(list->dirs.metadata, "timestamp.json", F_OK, AT_SYMLINK_NOFOLLOW) != 0)

@@ -30,6 +30,8 @@ void du_dirs_close(struct du_dirs *dirs)
 
 static defupd_code open_top(const struct defupd_repo *repo, int *top, defupd_error *err)
 {
+    if (repo->dir_path == NULL)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "no repository folder was named");
     *top = repo->sys->openat(AT_FDCWD, repo->dir_path, O_RDONLY | O_DIRECTORY, 0);
     if (*top < 0 && (errno == ENOENT || errno == ENOTDIR))
         return DU_FAIL_ERRNO(err, DEFUPD_E_REPO, "no repository at %s", repo->dir_path);
@@ -100,7 +102,11 @@ defupd_code du_dirs_open(const struct defupd_repo *repo, struct du_dirs *dirs, b
 
 defupd_code du_dirs_make(const struct defupd_repo *repo, struct du_dirs *dirs, defupd_error *err)
 {
-    const bool made = repo->sys->mkdirat(AT_FDCWD, repo->dir_path, 0755) == 0;
+    const bool made =
+        repo->dir_path != NULL && repo->sys->mkdirat(AT_FDCWD, repo->dir_path, 0755) == 0;
+
+    if (repo->dir_path == NULL)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "no repository folder was named");
 
     if (!made && errno != EEXIST) {
         const defupd_code code = du_err_io_code(errno);

@@ -30,7 +30,7 @@
 
 struct defupd_repo {
     const struct du_sys *sys;
-    char *dir_path, *keys_path, *temp_path, *change_path;
+    char *dir_path, *keys_path, *temp_path, *pending_path;
     unsigned level, threads, warn_days;
     defupd_repo_say_fn on_say; /* may be NULL */
     void *say_user;
@@ -233,6 +233,7 @@ DEFUPD_MUST_CHECK defupd_code du_state_manifest(const struct defupd_repo *repo,
 struct du_next {
     struct du_role_set set;   /* what changes */
     bool snapshot, timestamp; /* sign it anew though nothing below it changes */
+    bool was_pending;         /* it comes out of the pending change */
     bool lost;                /* keys that leave a role need not sign its last version */
 };
 void du_next_free(struct du_next *next);
@@ -279,6 +280,8 @@ DEFUPD_MUST_CHECK defupd_code du_next_write(const struct defupd_repo *repo,
 DEFUPD_MUST_CHECK defupd_code du_sign_doc(const struct defupd_repo *repo, struct du_role_doc *doc,
                                           struct du_authority authority, struct du_keyring *ring,
                                           size_t *added, defupd_error *err);
+/* Has this key signed, or is there something under its id? */
+bool du_sign_has(const struct du_role_doc *doc, const char *keyid);
 /* Keys of the authority whose signature is there and right. */
 DEFUPD_MUST_CHECK defupd_code du_sign_count(const struct du_role_doc *doc,
                                             struct du_authority authority, int64_t *have,
@@ -332,6 +335,49 @@ DEFUPD_MUST_CHECK defupd_code du_pin_check(const struct defupd_repo *repo,
                                            const struct du_dirs *dirs, const struct du_state *state,
                                            defupd_error *err);
 bool du_pin_same(const struct du_role_doc *pin, const struct du_role_doc *root);
+
+/* describe.c: what a document says and changes, one line at a time. `published` may be NULL. */
+void du_describe(const struct du_role_doc *doc, const struct du_role_doc *published, int64_t now,
+                 defupd_repo_say_fn on_line, void *user);
+
+/* pending.c: a change that waits for signatures. */
+#define DU_PENDING_MAX (64U * 1024 * 1024)
+struct du_pending {
+    struct du_state state; /* what it is built upon: the newest root, and the roles that change */
+    struct du_next next;
+    struct du_json *roots; /* the chain, from version 1 */
+    char *what;            /* in words */
+};
+void du_pending_free(struct du_pending *pending);
+/* Files by path, at most bytes->max; replaced atomically. */
+DEFUPD_MUST_CHECK defupd_code du_pending_read_file(const struct defupd_repo *repo, const char *path,
+                                                   struct du_buf *bytes, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_pending_write_file(const struct defupd_repo *repo,
+                                                    const char *path, const struct du_buf *bytes,
+                                                    defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_pending_write(const struct du_pending *pending, struct du_buf *out,
+                                               defupd_error *err);
+/* What is called published in it has been verified along its own chain of roots, whose beginning
+ * the caller compares. `what` names the file. DEFUPD_E_METADATA_FORMAT, DEFUPD_E_SIGNATURE,
+ * DEFUPD_E_ROLLBACK, DEFUPD_E_NOMEM */
+DEFUPD_MUST_CHECK defupd_code du_pending_read(struct du_pending *pending, struct du_bytes bytes,
+                                              int64_t now, const char *what, defupd_error *err);
+/* Keep what is signed so far beside the repository; takes over work->state and next. */
+DEFUPD_MUST_CHECK defupd_code du_pending_save(const struct defupd_repo *repo, struct du_work *work,
+                                              struct du_next *next, const char *what,
+                                              defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_pending_load(const struct defupd_repo *repo,
+                                              struct du_pending *pending, bool *there,
+                                              defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_pending_remove(const struct defupd_repo *repo, bool *there,
+                                                defupd_error *err);
+/* DEFUPD_E_BUSY when a change is pending. */
+DEFUPD_MUST_CHECK defupd_code du_pending_check_none(const struct defupd_repo *repo,
+                                                    defupd_error *err);
+/* Is it built upon what is published now? */
+bool du_pending_fits(const struct du_pending *pending, const struct du_state *state);
+/* Tell the person when what was just written makes a pending change void. */
+void du_pending_warn(const struct defupd_repo *repo, const struct du_next *written);
 
 /* "HASH.manifest.xml" */
 void du_manifest_file(char name[DU_META_NAME], struct du_bytes manifest);

@@ -30,7 +30,7 @@ static defupd_code check_text(const char *what, const char *text, size_t max, de
 static defupd_code check_release(const struct defupd_repo *repo, const defupd_repo_release *release,
                                  defupd_error *err)
 {
-    if (release == NULL || release->struct_size != sizeof *release || release->reserved != 0)
+    if (release == NULL || release->struct_size != sizeof *release)
         return DU_FAIL(err, DEFUPD_E_INVALID, "release is from another version of the header");
     if (release->added != NULL && release->added->struct_size != sizeof *release->added)
         return DU_FAIL(err, DEFUPD_E_INVALID, "result is from another version of the header");
@@ -205,6 +205,7 @@ static void fill_added(defupd_repo_added *added, const struct du_manifest *manif
     if (added == NULL)
         return;
     added->shared = shared;
+    added->pending = 0;
     added->files = made->files;
     added->tree_bytes = made->size;
     added->bundle_bytes = made->full.bytes;
@@ -235,10 +236,12 @@ static const char *role_of(const struct du_state *state, const char *component)
 
 /* Before the work of bundling: are the keys here? */
 static defupd_code check_keys(const struct defupd_repo *repo, const struct du_work *work,
-                              const char *role, defupd_error *err)
+                              const char *role, bool pending, defupd_error *err)
 {
     const char *const names[] = { role, "snapshot", "timestamp" };
 
+    if (pending)
+        return du_pending_check_none(repo, err);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         DU_TRY(du_sign_can(repo, &work->ring,
                            du_authority_of(du_state_part(&work->state, "root"),
@@ -280,6 +283,23 @@ static defupd_code sign_manifest(const struct defupd_repo *repo, struct du_work 
     return du_next_sign(repo, &work->state, &work->ring, next, err);
 }
 
+/* Object and manifest are in place, and nobody names them before the change goes live. */
+static defupd_code keep_pending(const struct defupd_repo *repo, struct du_work *work,
+                                struct du_next *next, const defupd_repo_release *release,
+                                const struct du_buf *text, defupd_error *err)
+{
+    char what[DU_NAME_MAX + DU_VERSION_TEXT + 32];
+
+    DU_TRY(write_manifest(repo, &work->dirs, release->component, text, err));
+    (void)snprintf(what, sizeof what, "add-release %s %llu", release->component,
+                   (unsigned long long)release->version);
+    DU_TRY(du_pending_save(repo, work, next, what, err));
+    du_repo_say(repo, "pending in %s: %s", repo->pending_path, what);
+    if (release->added != NULL)
+        release->added->pending = 1;
+    return DEFUPD_OK;
+}
+
 static defupd_code add_release(struct defupd_repo *repo, const defupd_repo_release *release,
                                defupd_error *err)
 {
@@ -290,22 +310,28 @@ static defupd_code add_release(struct defupd_repo *repo, const defupd_repo_relea
     DU_AUTO_NEXT next = { 0 };
     struct du_object object = { 0 };
     uint64_t dropped;
+    defupd_code rc;
     bool shared;
 
     DU_TRY(du_work_begin(repo, &work, err));
-    DU_TRY(check_keys(repo, &work, role_of(&work.state, release->component), err));
+    DU_TRY(check_keys(repo, &work, role_of(&work.state, release->component), release->pending != 0,
+                      err));
     DU_TRY(manifest_so_far(repo, &work.dirs, &work.state, release, &manifest, err));
     DU_TRY(bundle(repo, &work, release, manifest, &index, &object, &shared, err));
     DU_TRY(prepend(manifest, release, &index, &object,
                    release->published != 0 ? release->published : work.state.now, err));
     DU_TRY(write_within(manifest, &text, &dropped, err));
     DU_TRY(sign_manifest(repo, &work, &next, release->component, &text, err));
+    rc = du_next_complete(&work.state, &next, err);
+    if (rc != DEFUPD_OK && (rc != DEFUPD_E_KEY || release->pending == 0))
+        return rc;
+    fill_added(release->added, manifest, shared, dropped);
+    if (rc != DEFUPD_OK)
+        return keep_pending(repo, &work, &next, release, &text, err);
     DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, release->component,
                           du_buf_bytes(&text), err));
     DU_TRY(write_manifest(repo, &work.dirs, release->component, &text, err));
-    DU_TRY(du_work_write(repo, &work, &next, err));
-    fill_added(release->added, manifest, shared, dropped);
-    return DEFUPD_OK;
+    return du_work_write(repo, &work, &next, err);
 }
 
 defupd_code defupd_repo_add_release(defupd_repo *repo, const defupd_repo_release *release,

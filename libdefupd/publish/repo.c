@@ -51,6 +51,19 @@ static defupd_code folder_name(char **out, const char *dir, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* The folder, and what stands beside it. */
+static defupd_code name_beside(struct defupd_repo *repo, const char *dir, defupd_error *err)
+{
+    DU_TRY(folder_name(&repo->dir_path, dir, err));
+    if (repo->keys_path == NULL && asprintf(&repo->keys_path, "%s.keys", repo->dir_path) < 0)
+        repo->keys_path = NULL;
+    if (asprintf(&repo->pending_path, "%s.pending.json", repo->dir_path) < 0) {
+        repo->pending_path = NULL;
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a repository");
+    }
+    return DEFUPD_OK;
+}
+
 static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_options *options,
                                 defupd_error *err)
 {
@@ -59,7 +72,7 @@ static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_opti
     if (options == NULL || options->struct_size != sizeof *options)
         return DU_FAIL(err, DEFUPD_E_INVALID,
                        "repository options are from another version of the header");
-    if (options->repo_dir == NULL || options->repo_dir[0] == '\0')
+    if (options->repo_dir == NULL ? options->keys_dir == NULL : options->repo_dir[0] == '\0')
         return DU_FAIL(err, DEFUPD_E_INVALID, "no repository folder");
     if (options->compression_level > LEVEL_MAX)
         return DU_FAIL(err, DEFUPD_E_INVALID, "compression level %u is not from 1 to %d",
@@ -78,12 +91,10 @@ static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_opti
     repo->passphrase_user = options->passphrase_user;
     repo->on_say = options->on_say;
     repo->say_user = options->say_user;
-    DU_TRY(folder_name(&repo->dir_path, options->repo_dir, err));
     repo->temp_path = du_strdup(options->temp_dir != NULL ? options->temp_dir : "/tmp");
-    if (options->keys_dir != NULL)
-        repo->keys_path = du_strdup(options->keys_dir);
-    else if (asprintf(&repo->keys_path, "%s.keys", repo->dir_path) < 0)
-        repo->keys_path = NULL;
+    repo->keys_path = du_strdup(options->keys_dir);
+    if (options->repo_dir != NULL)
+        DU_TRY(name_beside(repo, options->repo_dir, err));
     if (repo->keys_path == NULL || repo->temp_path == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a repository");
     return DEFUPD_OK;
@@ -118,5 +129,6 @@ void defupd_repo_close(defupd_repo *repo)
     free(repo->dir_path);
     free(repo->keys_path);
     free(repo->temp_path);
+    free(repo->pending_path);
     free(repo);
 }

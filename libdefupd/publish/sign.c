@@ -17,6 +17,11 @@ static const struct du_json *signature_of(const struct du_json *signatures, cons
     return NULL;
 }
 
+bool du_sign_has(const struct du_role_doc *doc, const char *keyid)
+{
+    return signature_of(doc->signatures, keyid) != NULL;
+}
+
 static defupd_code add_signature(struct du_json *signatures, const struct du_signer *signer,
                                  struct du_bytes message, defupd_error *err)
 {

@@ -55,6 +55,9 @@ static void check_expiry(struct audit *audit)
         du_time_format(expires, doc->expires);
         if (doc->expires <= audit->state.now)
             find(audit, "metadata/%s: expired at %s", name, expires);
+        else if (doc->expires <= audit->state.now + (int64_t)audit->repo->warn_days * 24 * 3600)
+            du_repo_say(audit->repo, "warning: %s version %llu expires at %s", doc->name,
+                        (unsigned long long)doc->version, expires);
         else
             du_repo_say(audit->repo, "%s version %llu, valid until %s", doc->name,
                         (unsigned long long)doc->version, expires);

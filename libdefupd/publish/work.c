@@ -40,7 +40,11 @@ defupd_code du_work_write(const struct defupd_repo *repo, struct du_work *work,
     const struct du_role_doc *root = du_role_set_find(&next->set, "root");
 
     DU_TRY(du_next_write(repo, &work->dirs, next, err));
-    return root != NULL ? du_pin_write(repo, root, err) : DEFUPD_OK;
+    if (root != NULL)
+        DU_TRY(du_pin_write(repo, root, err));
+    if (!next->was_pending)
+        du_pending_warn(repo, next);
+    return DEFUPD_OK;
 }
 
 void du_work_say(const struct defupd_repo *repo, const struct du_next *next)

@@ -169,7 +169,7 @@ static void change_rounds(defupd_repo *repo, const defupd_repo_change *change, e
         T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
                 0);
         repo->sys = &failing_sys;
-        rc = defupd_repo_apply(repo, change, &err);
+        rc = defupd_repo_apply(repo, change, NULL, &err);
         fault_stop(&f);
         repo->sys = &fast_sys;
         if (rc != DEFUPD_OK)
@@ -237,7 +237,7 @@ static void a_lost_keys_replacement_goes_on_where_it_was_cut(void)
         T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
                 0);
         repo->sys = &failing_sys;
-        const defupd_code rc = defupd_repo_apply(repo, &change, &err);
+        const defupd_code rc = defupd_repo_apply(repo, &change, NULL, &err);
         fault_stop(&f);
         repo->sys = &fast_sys;
         behind = defupd_repo_verify(repo, NULL, NULL, &err) != DEFUPD_OK;
@@ -247,6 +247,88 @@ static void a_lost_keys_replacement_goes_on_where_it_was_cut(void)
         check_verifies(repo);
     }
     T_CHECK(cut);
+}
+
+/* The pending change is one file beside the repository: the old or the new one, and what is served
+ * is as it was until it is all there. */
+static void pending_rounds(defupd_repo *repo, enum fault_mode mode, bool import, bool enough)
+{
+    for (struct fault f = fault_start(mode, EIO); fault_round(&f);) {
+        defupd_repo_change change = DEFUPD_REPO_CHANGE_INIT;
+        defupd_error err = { 0 };
+        struct t_said said = { 0 };
+        defupd_code rc;
+
+        T_CHECK(t_shell("rm -rf repo repo.keys repo.pending.json && cp -a base repo && cp -a "
+                        "base.keys repo.keys && { test ! -e base.pending.json || cp "
+                        "base.pending.json repo.pending.json; }") == 0);
+        change.kind = DEFUPD_REPO_RENEW;
+        change.role = "targets";
+        change.pending = 1;
+        repo->sys = &failing_sys;
+        rc = import ? defupd_repo_pending_import(repo, enough ? "both" : "one", NULL, &err)
+                    : defupd_repo_apply(repo, &change, NULL, &err);
+        fault_stop(&f);
+        repo->sys = &fast_sys;
+        if (rc != DEFUPD_OK)
+            T_CHECK(err.message[0] != '\0');
+        check_verifies(repo);
+        T_OK(defupd_repo_pending_list(repo, t_say, &said, &err), &err); /* it can be read */
+        T_CHECK(import || (said.lines > 0) == (access("repo.pending.json", F_OK) == 0));
+        /* And gone on with, unless the last step was done. */
+        if (!import && said.lines == 0)
+            T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
+        if (import && access("repo/metadata/2.targets.json", F_OK) != 0)
+            T_OK(defupd_repo_pending_import(repo, "both", NULL, &err), &err);
+        T_OK(defupd_repo_refresh(repo, &err), &err);
+        check_verifies(repo);
+        if (t_failed > 0) {
+            printf("# in round %d, mode %d, import %d, result %d\n", f.fail_at, (int)mode, import,
+                   (int)rc);
+            return;
+        }
+        f.fail_at += stride() - 1;
+    }
+}
+
+static void a_pending_change_survives_and_is_never_half_served(void)
+{
+    const defupd_repo_rule rule = { .struct_size = sizeof rule, .threshold = 2, .role = "targets" };
+    defupd_repo_options options = DEFUPD_REPO_OPTIONS_INIT;
+    defupd_repo_change change = DEFUPD_REPO_CHANGE_INIT;
+    T_AUTO_REPO *repo = t_repo(NULL), *first = NULL, *second = NULL;
+    struct t_said said = { 0 };
+    defupd_error err = { 0 };
+
+    repo->sys = &fast_sys;
+    for (int i = 0; i < 2; i++)
+        T_OK(defupd_repo_key_generate(repo, "targets", "ed25519", NULL, &err), &err);
+    T_OK(defupd_repo_key_generate(repo, "root", "ed25519", NULL, &err), &err);
+    T_OK(defupd_repo_init_with(repo, &rule, 1, &err), &err);
+    T_CHECK(t_shell("for i in 1 2; do mkdir -m 0700 stick$i; f=$(ls repo.keys/targets-*.pem | head "
+                    "-1); mv $f ${f%%.pem}.json stick$i; cp repo.keys/root.json stick$i; done; cp "
+                    "-a repo base && cp -a repo.keys base.keys") == 0);
+    for (size_t m = 0; m < 2 && t_failed == 0; m++)
+        pending_rounds(repo, modes[m], false, false);
+    change.kind = DEFUPD_REPO_RENEW;
+    change.role = "targets";
+    change.pending = 1;
+    T_CHECK(t_shell("rm -rf repo repo.keys repo.pending.json && cp -a base repo && cp -a base.keys "
+                    "repo.keys") == 0);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
+    options.keys_dir = "stick1";
+    T_OK(defupd_repo_open(&first, &options, &err), &err);
+    options.keys_dir = "stick2";
+    T_OK(defupd_repo_open(&second, &options, &err), &err);
+    T_CHECK(t_shell("cp repo.pending.json base.pending.json && cp repo.pending.json one") == 0);
+    T_OK(defupd_repo_sign(first, "one", t_say, NULL, &said, &err), &err);
+    T_CHECK(t_shell("cp one both") == 0);
+    T_OK(defupd_repo_sign(second, "both", t_say, NULL, &said, &err), &err);
+    for (size_t m = 0; m < 2 && t_failed == 0; m++) {
+        pending_rounds(repo, modes[m], true, false);
+        if (t_failed == 0)
+            pending_rounds(repo, modes[m], true, true);
+    }
 }
 
 static void init_can_be_repeated_until_it_succeeds(void)
@@ -306,6 +388,7 @@ int main(void)
     T_RUN(a_failed_refresh_leaves_a_repository_that_verifies);
     T_RUN(a_change_of_keys_is_seen_whole_or_not_at_all);
     T_RUN(a_lost_keys_replacement_goes_on_where_it_was_cut);
+    T_RUN(a_pending_change_survives_and_is_never_half_served);
     T_RUN(init_can_be_repeated_until_it_succeeds);
     T_RUN(verify_on_a_failing_disk_is_never_content);
     return T_DONE();

@@ -280,7 +280,16 @@ verify_tells_defects_as_json_too() {
     want 0 publish verify --json
     /usr/bin/python3 -c 'import json, sys
 d = json.load(open("out"))
-assert d == {"repository": "repo", "defects": [], "code": 0, "ok": True}, d' || fail "$(cat out)"
+assert [r.pop("role") for r in d["roles"]] == ["root", "targets", "snapshot", "timestamp"], d
+assert all(r["threshold"] == r["keys"] == r["private"] == 1 for r in d["roles"]), d
+del d["roles"]
+assert d == {"repository": "repo", "defects": [], "warnings": [], "code": 0, "ok": True}, d' || fail "$(cat out)"
+    want 0 publish verify --json --within 8
+    /usr/bin/python3 -c 'import json, sys
+d = json.load(open("out"))
+assert [w.split()[0] for w in d["warnings"]] == ["snapshot", "timestamp"], d' || fail "$(cat out)"
+    want 0 publish verify --within 1
+    says 'warning: timestamp version 2 expires at'
     rm -r repo/objects/*/*
     want 65 publish verify --json
     /usr/bin/python3 -c 'import json, sys
@@ -298,21 +307,22 @@ help_and_man_page_tell_the_same() {
     want 0 defupd-publish add-release -h
     says TREE_DIR
     want 0 defupd-publish --help
-    sed -n '/^Commands/,/^$/s/^  \(key [a-z]*\|[a-z][a-z-]*\).*/\1/p' out >commands
-    [ "$(wc -l <commands)" -ge 13 ] || fail "$(cat commands)"
-    sed -n 's/^  \(--[a-z]*\).*/\1/p' out >options
+    sed -n '/^Commands/,/^$/s/^  \(key [a-z]*\|sign [a-z]*\|[a-z][a-z-]*\).*/\1/p' out |
+        sed 's/ $//' >commands
+    [ "$(wc -l <commands)" -ge 18 ] || fail "$(cat commands)"
+    sed -n 's/^  \(--[a-z-]*\).*/\1/p' out >options
     plain=$(sed 's/\\-/-/g; s/"//g; s/^\.[A-Z]* //' "$man")
     while read -r command; do
         grep -q "^$command" <<<"$plain" || fail "not in the man page: $command"
         # shellcheck disable=SC2086 # a command of two words
         want 0 defupd-publish $command --help
-        says "Usage: defupd-publish --repo DIR [OPTION]... $command"
-        sed -n 's/^  \(--[a-z]*\).*/\1/p' out >>options
+        says "[OPTION]... $command"
+        sed -n 's/^  \(--[a-z-]*\).*/\1/p' out >>options
     done <commands
     sort -u options >all
-    grep -o '^--[a-z]*' <<<"$plain" | sort -u >told
+    grep -o '^--[a-z][a-z-]*' <<<"$plain" | sort -u >told
     diff all told >difference || fail "options of --help and of the man page: $(cat difference)"
-    [ "$(wc -l <all)" -ge 12 ] || fail "$(cat all)"
+    [ "$(wc -l <all)" -ge 24 ] || fail "$(cat all)"
     if command -v man >/dev/null; then
         want 0 man --warnings -E UTF-8 -l -Tutf8 -Z "$man"
         [ ! -s err ] || fail "$(cat err)"

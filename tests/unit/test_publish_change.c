@@ -272,14 +272,14 @@ static void a_lost_key_is_replaced_without_it(void)
         change.kind = DEFUPD_REPO_KEY_ROTATE;
         change.role = roles[i];
         change.lost = 1;
-        T_OK(defupd_repo_apply(repo, &change, &err), &err);
+        T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
         verifies(repo);
     }
     T_OK(t_add(repo, "av", 2, "tree-2", NULL, &err), &err);
     /* The root's own keys must always sign the next root. */
     T_CHECK(t_shell("mv repo.keys/root-* away") == 0);
     change.role = "root";
-    T_FAILS(defupd_repo_apply(repo, &change, &err), DEFUPD_E_KEY, &err);
+    T_FAILS(defupd_repo_apply(repo, &change, NULL, &err), DEFUPD_E_KEY, &err);
     verifies(repo);
 }
 
@@ -296,7 +296,7 @@ static void a_root_whose_publication_was_cut_short_is_completed(void)
     change.kind = DEFUPD_REPO_KEY_ROTATE;
     change.role = "targets";
     change.lost = 1;
-    T_OK(defupd_repo_apply(repo, &change, &err), &err);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
     T_CHECK(t_shell("cp repo/metadata/2.root.json before/metadata && rm -rf repo && "
                     "mv before repo") == 0);
     T_FAILS(defupd_repo_verify(repo, NULL, NULL, &err), DEFUPD_E_REPO, &err);
@@ -344,11 +344,11 @@ static void keys_come_and_go_and_thresholds_move(void)
         change.kind = DEFUPD_REPO_THRESHOLD;
         change.role = role;
         change.threshold = 2;
-        T_FAILS(defupd_repo_apply(repo, &change, &err), DEFUPD_E_INVALID, &err);
+        T_FAILS(defupd_repo_apply(repo, &change, NULL, &err), DEFUPD_E_INVALID, &err);
         change.kind = DEFUPD_REPO_KEY_ADD;
         change.key_type = "ed25519";
         change.made_key = made;
-        T_OK(defupd_repo_apply(repo, &change, &err), &err);
+        T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
         verifies(repo);
         T_CHECK(role_of(repo, role).threshold == 2 && role_of(repo, role).keys == 2);
         T_CHECK(strlen(made) == 64);
@@ -359,7 +359,7 @@ static void keys_come_and_go_and_thresholds_move(void)
         change.kind = DEFUPD_REPO_THRESHOLD;
         change.threshold = 1;
         change.made_key = NULL;
-        T_OK(defupd_repo_apply(repo, &change, &err), &err);
+        T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
         first.id[10] = '\0'; /* its beginning is enough */
         T_OK(t_change(repo, DEFUPD_REPO_KEY_REVOKE, NULL, first.id, &err), &err);
         T_CHECK(role_of(repo, role).keys == 1);
@@ -384,8 +384,8 @@ static void a_revoked_key_leaves_every_role_that_names_it(void)
     change.kind = DEFUPD_REPO_KEY_ADD;
     change.role = "ips";
     change.new_key = shared.id;
-    T_OK(defupd_repo_apply(repo, &change, &err), &err);
-    T_FAILS(defupd_repo_apply(repo, &change, &err), DEFUPD_E_INVALID, &err);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
+    T_FAILS(defupd_repo_apply(repo, &change, NULL, &err), DEFUPD_E_INVALID, &err);
     T_OK(t_change(repo, DEFUPD_REPO_KEY_ADD, "targets", NULL, &err), &err);
     T_OK(t_change(repo, DEFUPD_REPO_KEY_REVOKE, NULL, shared.id, &err), &err);
     T_CHECK(role_of(repo, "ips").keys == 1 && role_of(repo, "targets").keys == 1);
@@ -417,26 +417,26 @@ static void lives_are_as_they_were_set(void)
     T_CHECK(role_of(repo, "timestamp").expires == now + 4 * DAY_S);
     change.kind = DEFUPD_REPO_RENEW;
     change.role = "root";
-    T_OK(defupd_repo_apply(repo, &change, &err), &err);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
     T_CHECK(role_of(repo, "root").version == 2);
     T_CHECK(role_of(repo, "root").expires == now + 731 * DAY_S);
     change.days = 30;
     change.role = "targets";
-    T_OK(defupd_repo_apply(repo, &change, &err), &err);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
     T_CHECK(role_of(repo, "targets").expires == now + 31 * DAY_S);
     T_CHECK(role_of(repo, "targets").days == 30 && role_of(repo, "root").version == 3);
     change.days = 0;
     for (size_t i = 2; i < 4; i++) {
         const uint64_t before = role_of(repo, top[i]).version;
         change.role = top[i];
-        T_OK(defupd_repo_apply(repo, &change, &err), &err);
+        T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
         T_CHECK(role_of(repo, top[i]).version == before + 1);
         verifies(repo);
     }
     delegate(repo, "ips");
     change.role = "ips";
     change.days = 10;
-    T_OK(defupd_repo_apply(repo, &change, &err), &err);
+    T_OK(defupd_repo_apply(repo, &change, NULL, &err), &err);
     T_OK(t_add(repo, "ips", 1, "tree-1", NULL, &err), &err);
     T_CHECK(role_of(repo, "ips").expires == now + 11 * DAY_S);
     verifies(repo);
@@ -477,9 +477,9 @@ static void changes_that_make_no_sense_are_refused(void)
         change.role = bad[i].role;
         change.old_key = bad[i].key;
         change.key_type = bad[i].type;
-        T_FAILS(defupd_repo_apply(repo, &change, &err), DEFUPD_E_INVALID, &err);
+        T_FAILS(defupd_repo_apply(repo, &change, NULL, &err), DEFUPD_E_INVALID, &err);
         change.struct_size--;
-        T_FAILS(defupd_repo_apply(repo, &change, &err), DEFUPD_E_INVALID, &err);
+        T_FAILS(defupd_repo_apply(repo, &change, NULL, &err), DEFUPD_E_INVALID, &err);
     }
     T_CHECK(t_shell("diff -r -x .lock repo before && diff -r repo.keys keys") == 0);
 }

@@ -67,6 +67,31 @@ static void a_key_comes_back_from_its_pem(void)
     }
 }
 
+static void a_locked_key_opens_with_its_passphrase_alone(void)
+{
+    for (size_t i = 0; i < TYPES; i++) {
+        defupd_error err = { 0 };
+        DU_AUTO_SIGNER *signer = NULL, *again = NULL;
+        DU_AUTO_SECRET pem = DU_BUF(DU_PEM_MAX);
+
+        T_OK(du_signer_generate(&signer, types[i], &err), &err);
+        T_OK(du_signer_pem(signer, "correct horse", &pem, &err), &err);
+        T_CHECK(strncmp(du_buf_text(&pem), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", 38) == 0);
+        T_CHECK(du_signer_is_locked(du_buf_bytes(&pem)));
+        T_FAILS(du_signer_parse(&again, du_buf_bytes(&pem), NULL, "k.pem", &err), DEFUPD_E_KEY,
+                &err);
+        T_FAILS(du_signer_parse(&again, du_buf_bytes(&pem), "correct horsf", "k.pem", &err),
+                DEFUPD_E_KEY, &err);
+        T_SAME(err.message, "k.pem: the passphrase does not open it");
+        T_FAILS(du_signer_parse(&again, du_buf_bytes(&pem), "", "k.pem", &err), DEFUPD_E_KEY, &err);
+        T_OK(du_signer_parse(&again, du_buf_bytes(&pem), "correct horse", "k.pem", &err), &err);
+        T_SAME(du_signer_id(again), du_signer_id(signer));
+        T_CHECK(t_shell("printf '%%s' '%s' >k.pem && openssl asn1parse -in k.pem | grep -q scrypt "
+                        "&& openssl pkey -in k.pem -passin pass:'correct horse' -noout",
+                        du_buf_text(&pem)) == 0);
+    }
+}
+
 static void a_key_id_is_the_digest_of_the_canonical_key(void)
 {
     defupd_error err = { 0 };
@@ -169,6 +194,7 @@ int main(void)
 {
     T_RUN(what_is_signed_verifies_and_nothing_else_does);
     T_RUN(a_key_comes_back_from_its_pem);
+    T_RUN(a_locked_key_opens_with_its_passphrase_alone);
     T_RUN(a_key_id_is_the_digest_of_the_canonical_key);
     T_RUN(two_keys_are_two);
     T_RUN(keys_that_clients_do_not_know_are_refused);

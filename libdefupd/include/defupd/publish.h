@@ -46,10 +46,12 @@ typedef struct defupd_repo_options {
     uint32_t compression_level; /**< zstd level of bundles, 1 to 19. Default 19. */
     uint32_t threads;           /**< For compression. Default: all processors. */
     uint32_t warn_days;         /**< `verify` warns of what expires within these days. */
-    const char *repo_dir;       /**< Required, but for defupd_repo_sign(). */
-    const char *keys_dir;       /**< Default repo_dir + ".keys". */
-    const char *temp_dir;       /**< Where `verify` unpacks. Default "/tmp". */
-    defupd_repo_say_fn on_say;  /**< Default: none. */
+    /** Required, but for making and listing keys and for defupd_repo_sign(): keys_dir does there.
+     */
+    const char *repo_dir;
+    const char *keys_dir;      /**< Default repo_dir + ".keys". */
+    const char *temp_dir;      /**< Where `verify` unpacks. Default "/tmp". */
+    defupd_repo_say_fn on_say; /**< Default: none. */
     void *say_user;
     defupd_repo_passphrase_fn on_passphrase; /**< Default: keys are not encrypted. */
     void *passphrase_user;
@@ -161,8 +163,9 @@ typedef struct defupd_repo_change {
     uint32_t days;      /**< How long what `role` signs is valid, at most 3650. 0: as it was. */
     uint32_t lost; /**< 1: keys that go out can not sign any more. Readers that come in the instant
                         of the change find nothing to take, and come back. */
-    uint32_t reserved;    /**< 0 */
-    const char *role;     /**< "root", ..., or a component with a role of its own. */
+    uint32_t pending; /**< 1: when private keys are missing here, keep the change pending beside the
+                           repository, to be signed elsewhere, instead of failing. */
+    const char *role; /**< "root", ..., or a component with a role of its own. */
     const char *key_type; /**< Of a key that is made; NULL: the role's default. */
     const char *new_key;  /**< Id, or its first 8 digits or more, of a key in the keys directory to
                                take instead of making one. */
@@ -179,17 +182,69 @@ typedef struct defupd_repo_change {
  * Change who may sign, and sign anew what that touches: root by the keys before and after, targets,
  * snapshot and timestamp where their keys change. Private keys are never removed from the keys
  * directory. DEFUPD_E_INVALID, DEFUPD_E_KEY (a private half that is needed is not here; the message
- * says whose), DEFUPD_E_REPO, DEFUPD_E_REPO_EXISTS, DEFUPD_E_BUSY, DEFUPD_E_IO, DEFUPD_E_NO_SPACE.
- * On failure readers see the repository as it was. @since 0.1
+ * says whose), DEFUPD_E_REPO, DEFUPD_E_REPO_EXISTS, DEFUPD_E_BUSY (also: a change is pending
+ * already), DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the repository as it was.
+ *
+ * @param is_pending  out: 1 when the change waits for signatures, 0 when it is live; may be NULL
+ * @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_apply(defupd_repo *repo,
                                                            const defupd_repo_change *change,
-                                                           defupd_error *error);
+                                                           int *is_pending, defupd_error *error);
+
+/** Tell the pending change in words: what it changes, and which signatures are there. Nothing when
+ *  there is none. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_list(defupd_repo *repo,
+                                                                  defupd_repo_say_fn on_line,
+                                                                  void *user, defupd_error *error);
+
+/** Write the pending change to a file, with all that is needed to judge and sign it elsewhere.
+ *  DEFUPD_E_REPO when there is none. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_export(defupd_repo *repo,
+                                                                    const char *file,
+                                                                    defupd_error *error);
+
+/** Asked before something is signed; 0: do not. */
+typedef int (*defupd_repo_confirm_fn)(void *user);
+
+/**
+ * Sign such a file with the keys of options.keys_dir that may; no repository is needed. What is to
+ * be signed is told in words first. The roots in the file must go on from the root that is pinned
+ * in the keys directory.
+ *
+ * @param confirm  NULL: sign without asking
+ * DEFUPD_E_KEY (no key here may sign it), DEFUPD_E_REPO (not the pinned roots), DEFUPD_E_SIGNATURE,
+ * DEFUPD_E_ROLLBACK, DEFUPD_E_METADATA_FORMAT (the file), DEFUPD_E_CANCELLED, DEFUPD_E_IO. The file
+ * is replaced as a whole. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_sign(defupd_repo *repo, const char *file,
+                                                          defupd_repo_say_fn on_line,
+                                                          defupd_repo_confirm_fn confirm,
+                                                          void *user, defupd_error *error);
+
+/**
+ * Take over the signatures of a file for the pending change. When every threshold is met, snapshot
+ * and timestamp are signed with the keys that are here, and the change goes live.
+ *
+ * @param is_pending  out: 1 when signatures are still missing; may be NULL
+ * DEFUPD_E_REPO (nothing is pending, or the repository has moved on), DEFUPD_E_INVALID (the file is
+ * of another change), and as for defupd_repo_apply(). @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_import(defupd_repo *repo,
+                                                                    const char *file,
+                                                                    int *is_pending,
+                                                                    defupd_error *error);
+
+/** Throw the pending change away. DEFUPD_E_REPO when there is none. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_drop(defupd_repo *repo,
+                                                                  defupd_error *error);
 
 /** What was published. Start from DEFUPD_REPO_ADDED_INIT. */
 typedef struct defupd_repo_added {
     uint32_t struct_size;
     uint32_t shared;       /**< 1: an earlier release's object has the same tree and is used. */
+    uint32_t pending;      /**< 1: it waits for signatures; see defupd_repo_pending_list(). */
+    uint32_t reserved;     /**< 0 */
     uint64_t files;        /**< Of the tree. */
     uint64_t tree_bytes;   /**< Sum of their sizes. */
     uint64_t bundle_bytes; /**< Of the object. */
@@ -200,15 +255,15 @@ typedef struct defupd_repo_added {
     char object[72];       /**< Digest of the bundle, hex. */
 } defupd_repo_added;
 
-#define DEFUPD_REPO_ADDED_INIT                                           \
-    {                                                                    \
-        (uint32_t)sizeof(defupd_repo_added), 0, 0, 0, 0, 0, 0, 0, "", "" \
+#define DEFUPD_REPO_ADDED_INIT                                                 \
+    {                                                                          \
+        (uint32_t)sizeof(defupd_repo_added), 0, 0, 0, 0, 0, 0, 0, 0, 0, "", "" \
     }
 
 /** A release to publish. Start from DEFUPD_REPO_RELEASE_INIT. Borrowed during the call. */
 typedef struct defupd_repo_release {
     uint32_t struct_size;
-    uint32_t reserved; /**< 0 */
+    uint32_t pending;  /**< 1: as in defupd_repo_change. */
     uint64_t version;  /**< 1 to 2^53 - 1, higher than all published ones. */
     int64_t published; /**< Unix seconds. Default: now. */
     const char *component;
