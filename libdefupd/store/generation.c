@@ -316,9 +316,21 @@ static defupd_code from_links(const struct du_store *store, const struct du_link
     return DEFUPD_OK;
 }
 
+/* Does the member's record, all of which its checksum covers, tell of another tree? */
+static bool is_contradicted(const struct du_store *store, const struct du_member *member)
+{
+    DU_AUTO_RECORD record = { 0 };
+    defupd_error ignored;
+
+    return du_store_record(store, member->component, member->version, &record, &ignored) ==
+               DEFUPD_OK &&
+           memcmp(record.tree, member->tree, sizeof record.tree) != 0;
+}
+
 /* generation.xml has no checksum, but it says twice what it means: a member's version leads to a
  * record with the member's digest. Where the link leads elsewhere and the record agrees, the link
- * is what is damaged, and `verify` says so; where neither agrees, the text is. */
+ * is what is damaged, and `verify` says so; where neither agrees, or a sound record says that the
+ * version is another tree, the text is. */
 static bool is_credible(const struct du_store *store, const struct du_generation *generation,
                         const struct du_links *links)
 {
@@ -327,10 +339,12 @@ static bool is_credible(const struct du_store *store, const struct du_generation
         unsigned char tree[DU_SHA256_BYTES];
         defupd_error ignored;
 
-        if (!du_links_have(links, member->component, member->version) &&
-            (du_record_tree(store, member->component, member->version, tree, &ignored) !=
-                 DEFUPD_OK ||
-             memcmp(tree, member->tree, sizeof tree) != 0))
+        if (du_record_tree(store, member->component, member->version, tree, &ignored) ==
+                DEFUPD_OK &&
+            memcmp(tree, member->tree, sizeof tree) == 0)
+            continue;
+        if (!du_links_have(links, member->component, member->version) ||
+            is_contradicted(store, member))
             return false;
     }
     return true;

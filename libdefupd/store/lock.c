@@ -252,16 +252,12 @@ static defupd_code clear_place(const struct du_store *store, int dir, const char
     return du_tree_remove(store->sys, dir, name, NULL, err);
 }
 
-/* The same for the folders in `folder` that have a name of ours. */
-static defupd_code clear_places(const struct du_store *store, const char *folder,
+/* The same for the folders in an open folder of the store that have a name of ours. */
+static defupd_code clear_places(const struct du_store *store, int dir, const char *where,
                                 bool (*ours)(const char *name), defupd_error *err)
 {
     DU_AUTO_NAMES names = { 0 };
-    DU_AUTO_FD dir = -1;
-    char where[32];
 
-    (void)snprintf(where, sizeof where, "%s/", folder);
-    DU_TRY(du_store_sub(store, folder, &dir, err));
     DU_TRY(du_dir_names(store->sys, dir, &names, err));
     for (size_t i = 0; i < names.count; i++) {
         if (ours(names.item[i]))
@@ -280,6 +276,29 @@ static bool is_number(const char *name)
 static bool is_roots(const char *name)
 {
     return strcmp(name, "roots") == 0;
+}
+
+static defupd_code clear_folders(const struct du_store *store, defupd_error *err)
+{
+    DU_AUTO_NAMES components = { 0 };
+    DU_AUTO_FD trust = -1, generations = -1, versions = -1;
+
+    DU_TRY(du_store_sub(store, "trust", &trust, err));
+    DU_TRY(clear_places(store, trust, "trust/", is_roots, err));
+    DU_TRY(du_store_sub(store, "generations", &generations, err));
+    DU_TRY(clear_places(store, generations, "generations/", is_number, err));
+    DU_TRY(du_store_sub(store, "versions", &versions, err));
+    DU_TRY(clear_places(store, versions, "versions/", du_name_ok, err));
+    DU_TRY(du_store_components(store, &components, err));
+    for (size_t i = 0; i < components.count; i++) {
+        DU_AUTO_FD dir = -1;
+        char where[sizeof "versions//" + DU_NAME_MAX];
+
+        (void)snprintf(where, sizeof where, "versions/%s/", components.item[i]);
+        DU_TRY(du_dir_open(store->sys, versions, components.item[i], false, 0, &dir, err));
+        DU_TRY(clear_places(store, dir, where, is_number, err));
+    }
+    return DEFUPD_OK;
 }
 
 /* du_dir_open() syncs the state directory after making a folder. Whose maker died in between is
@@ -308,9 +327,7 @@ static defupd_code make_layout(struct du_store *store, defupd_error *err)
         if ((st.st_mode & 07777) != folder[i].mode && store->sys->fchmod(fd, folder[i].mode) != 0)
             return DU_FAIL_IO(err, "set the mode of %s/%s", store->path, folder[i].name);
     }
-    DU_TRY(clear_places(store, "trust", is_roots, err));
-    DU_TRY(clear_places(store, "generations", is_number, err));
-    return clear_places(store, "versions", du_name_ok, err);
+    return clear_folders(store, err);
 }
 
 static defupd_code become_writer(struct du_store *store, defupd_error *err)

@@ -164,9 +164,8 @@ static defupd_code write_own(const struct du_store *store, const char *own, cons
     return DEFUPD_OK;
 }
 
-/* Folders and the like in the place of a file would make each attempt fail. */
-static defupd_code make_way(const struct du_sys *sys, int dir, const char *name, bool only_folders,
-                            defupd_error *err)
+defupd_code du_store_make_way(const struct du_sys *sys, int dir, const char *name,
+                              bool only_folders, defupd_error *err)
 {
     struct stat st;
 
@@ -181,16 +180,16 @@ defupd_code du_store_replace(const struct du_store *store, int dir, const char *
 {
     char tmp[DU_PART_MAX + 1];
 
-    DU_TRY(make_way(store->sys, dir, name, true, err));
+    DU_TRY(du_store_make_way(store->sys, dir, name, true, err));
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
-    DU_TRY(make_way(store->sys, dir, tmp, false, err));
+    DU_TRY(du_store_make_way(store->sys, dir, tmp, false, err));
     return du_file_replace(store->sys, dir, name, bytes, count, mode, err);
 }
 
 defupd_code du_store_remove(const struct du_store *store, int dir, const char *name,
                             defupd_error *err)
 {
-    DU_TRY(make_way(store->sys, dir, name, true, err));
+    DU_TRY(du_store_make_way(store->sys, dir, name, true, err));
     return du_file_remove(store->sys, dir, name, err);
 }
 

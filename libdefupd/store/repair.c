@@ -169,6 +169,8 @@ defupd_code du_store_repair_record(struct du_store *store, const char *component
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
     DU_TRY(du_store_version_dir(store, component, version, &root, err));
     DU_TRY(du_store_component_dir(store, component, false, &dir, err));
+    DU_TRY(du_store_make_way(sys, dir, name, true, err));
+    DU_TRY(du_store_make_way(sys, dir, tmp, false, err));
     rc = du_record_write(store, dir, tmp, component, version, index, root, err);
     if (rc == DEFUPD_OK && sys->renameat(dir, tmp, dir, name) != 0)
         rc = DU_FAIL_IO(err, "rename %s to %s", tmp, name);

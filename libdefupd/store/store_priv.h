@@ -20,6 +20,10 @@ DEFUPD_MUST_CHECK defupd_code du_store_make(struct du_store *store, defupd_error
 /* Open a folder of the store; *fd yours. DEFUPD_E_IO with ENOENT also when there is no store. */
 DEFUPD_MUST_CHECK defupd_code du_store_sub(const struct du_store *store, const char *name, int *fd,
                                            defupd_error *err);
+/* [L] Remove what stands in the place of a file that is to be written and is none (with
+ * `only_folders`: what a rename cannot replace). */
+DEFUPD_MUST_CHECK defupd_code du_store_make_way(const struct du_sys *sys, int dir, const char *name,
+                                                bool only_folders, defupd_error *err);
 /* Replace a file that several processes may be replacing at once: NAME.HEX.tmp, fsync, rename,
  * fsync. A crash may leave the former, which the sweep removes. */
 DEFUPD_MUST_CHECK defupd_code du_store_replace_shared(const struct du_store *store,

@@ -61,14 +61,14 @@ what_is_no_folder_does_not_keep_updates_out() {
     local name harm harms=('mkfifo')
     begin
     [ -z "${DEFUPD_LONG-}" ] || harms+=('touch' 'ln -s nowhere')
-    for name in downloads staging trial trust/roots versions versions/alpha generations/1 holds; do
+    for name in downloads staging trial trust/roots versions versions/alpha versions/beta/2 generations/1 holds; do
         for harm in "${harms[@]}"; do
             harm "rm -r $name; $harm $name"
             want 0 d --trusted-root repo/metadata/1.root.json update
             want 0 d verify --repair
             is_mended "$harm $name"
         done
-        harm "rm -r $name; ln -s ../outside $name; [ -d $name ] || ln -sfn ../../outside $name"
+        harm "rm -r $name; ln -s ../outside $name; [ -d $name ] || ln -sfn ../../outside $name; [ -d $name ] || ln -sfn ../../../outside $name"
         want 65 d update
         says "$name is a link to a folder"
         [ "$(cat outside/file)" = precious ] && [ "$(ls outside)" = file ] || fail "outside was touched by $name"
@@ -84,6 +84,9 @@ a_folder_in_the_place_of_a_file_goes() {
         want 0 d --trusted-root repo/metadata/1.root.json update
         is_mended "$name"
     done
+    harm 'rm versions/beta/2.index; mkdir -p versions/beta/2.index/x versions/beta/2.index.tmp/x'
+    want 0 d verify --repair
+    is_mended 2.index
     harm 'mkdir -p holds/alpha/x'
     want 0 d unhold alpha
     [ ! -e state/holds/alpha ] || fail 'the hold is still there'

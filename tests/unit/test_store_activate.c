@@ -199,6 +199,29 @@ static void a_link_that_leads_elsewhere_is_seen(void)
     du_store_close(&store);
 }
 
+/* One digit of a digest: else the release that is installed would count as another one for ever. */
+static void a_digest_that_a_sound_record_contradicts_is_not_believed(void)
+{
+    DU_AUTO_GENERATION got = { 0 }, again = { 0 };
+    struct du_member member;
+    struct du_store store;
+    defupd_error err = { 0 };
+
+    kit_lock(&store);
+    kit_install(&store, "tetra", 1);
+    kit_member(&member, "tetra", 1);
+    T_CHECK(t_shell("sed -i 's/tree=\"./tree=\"0/;s/tree=\"0\\(.\\)./tree=\"0\\1f/' "
+                    "state/current/generation.xml") == 0);
+    T_OK(du_store_current(&store, &got, &err), &err);
+    T_CHECK(got.count == 1 && memcmp(got.member[0].tree, member.tree, sizeof member.tree) == 0);
+    /* A record that is rotten itself has no say. */
+    T_CHECK(t_shell("cp state/current/generation.xml x && echo >> state/versions/tetra/1.index") ==
+            0);
+    T_OK(du_store_current(&store, &again, &err), &err);
+    T_CHECK(again.count == 1 && memcmp(again.member[0].tree, member.tree, 32) != 0);
+    du_store_close(&store);
+}
+
 static void what_newer_software_wrote_is_refused(void)
 {
     static const char *const newer[] = {
@@ -283,6 +306,7 @@ int main(void)
     T_RUN(a_rotten_record_does_not_hold_back_the_others);
     T_RUN(a_generation_without_its_text_is_read_from_its_links);
     T_RUN(a_link_that_leads_elsewhere_is_seen);
+    T_RUN(a_digest_that_a_sound_record_contradicts_is_not_believed);
     T_RUN(what_newer_software_wrote_is_refused);
     T_RUN(a_switch_that_is_no_link_to_a_generation_is_damage);
     T_RUN(members_stay_in_order_and_can_go);
