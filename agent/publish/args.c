@@ -87,7 +87,7 @@ static defupd_code take_option(struct pt_args *args, char *const **at, defupd_er
 
         if (strlen(option->name) != len || strncmp(option->name, name, len) != 0)
             continue;
-        if (args->value[i] != NULL && option->arg != NULL && !option->many)
+        if (args->value[i] != NULL && option->arg != NULL && (PT_MANY & PT_BIT(i)) == 0)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s is given twice", option->name);
         if (option->arg == NULL && equals != NULL)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s takes no argument", option->name);
@@ -98,7 +98,7 @@ static defupd_code take_option(struct pt_args *args, char *const **at, defupd_er
         args->value[i] = equals != NULL ? equals + 1 : *++*at;
         if (args->value[i] == NULL)
             return pt_fail(err, DEFUPD_E_INVALID, "--%s needs %s", option->name, option->arg);
-        return option->many ? take_many(args, (enum pt_option_id)i, err) : DEFUPD_OK;
+        return (PT_MANY & PT_BIT(i)) != 0 ? take_many(args, (enum pt_option_id)i, err) : DEFUPD_OK;
     }
     return pt_fail(err, DEFUPD_E_INVALID, "no such option: --%.*s", (int)len, name);
 }

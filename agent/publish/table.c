@@ -25,13 +25,11 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_COMPONENT] = { "component", "C", "the key is for a component's own role" },
     [PT_OPT_THRESHOLD] = { "threshold", "N",
                            "signatures that the role needs; init: ROLE=N, for several roles; "
-                           "default: 1",
-                           true },
+                           "default: 1" },
     [PT_OPT_EXPIRES] = { "expires", "DAYS",
                          "how long what the role signs is valid; init: ROLE=DAYS, for several "
                          "roles; default: root 365, targets and components 90, snapshot 7, "
-                         "timestamp 1",
-                         true },
+                         "timestamp 1" },
     [PT_OPT_OLD] = { "old", "KEYID", "which key goes; default: the role's only one" },
     [PT_OPT_NEW] = { "new", "KEYID",
                      "take this key of the keys folder; default: a new one is made" },

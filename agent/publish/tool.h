@@ -46,13 +46,14 @@ enum pt_option_id {
     (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION) | \
      PT_BIT(PT_OPT_PASSPHRASE_FILE))
 
+/* Options that may be given again. */
+#define PT_MANY (PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES))
 #define PT_KEYS_ONLY (UINT32_C(1) << 31) /* among a command's options: --keys may stand alone */
 
 struct pt_option {
     const char *name;
     const char *arg; /* NULL: a switch */
     const char *help;
-    bool many; /* may be given again */
 };
 extern const struct pt_option pt_options[PT_OPT_COUNT];
 
