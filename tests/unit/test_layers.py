@@ -44,7 +44,7 @@ ACTING = r"(unistd|fcntl|time|dirent|netdb|stdio_ext)\.h|sys/(stat|socket|time|f
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.MULTILINE)
 CODE = (".c", ".h", ".def", ".cpp", ".py", ".sh", ".map")
 # Other people's bytes: inputs of parsers, not source.
-DATA = re.compile(r"^(build[^/]*|play|\.git|tests/data|fuzz/corpus_[^/]*)(/|$)")
+DATA = re.compile(r"^(build[^/]*|play|\.git|tests/data|fuzz/corpus_[^/]*|(.*/)?__pycache__)(/|$)")
 
 
 def walk():

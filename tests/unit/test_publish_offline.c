@@ -302,7 +302,8 @@ static void signatures_that_are_wrong_are_not_taken(void)
     T_OK(sign_with("stick1", "change", &said, NULL, &err), &err);
     T_OK(sign_with("stick2", "change", &said, NULL, &err), &err);
     T_CHECK(t_shell("cp change good && awk '/\"next\"/ {on = 1} on && /\"sig\": / && !done "
-                    "{sub(/\"sig\": \"../, \"\\\"sig\\\": \\\"00\"); done = 1} {print}' good "
+                    "{r = /\"sig\": \"00/ ? \"11\" : \"00\"; "
+                    "sub(/\"sig\": \"../, \"\\\"sig\\\": \\\"\" r); done = 1} {print}' good "
                     ">change && ! cmp -s good change") == 0);
     T_OK(defupd_repo_pending_import(repo, "change", &is_pending, &err), &err);
     T_CHECK(is_pending == 1 && version_of(repo, "root") == 1);
