@@ -68,10 +68,11 @@ static defupd_code ask(FILE *terminal, const char *prompt, const char *file, cha
         return pt_fail(err, DEFUPD_E_KEY, "the terminal cannot be set: %s", strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
-    (void)fprintf(terminal, "%s %s: ", prompt, file);
-    (void)fflush(terminal);
+    /* Before the prompt: what is typed ahead is thrown away, not shown. */
     if (tcsetattr(fileno(terminal), TCSAFLUSH, &quiet) != 0)
         return pt_fail(err, DEFUPD_E_KEY, "the terminal cannot be set: %s", strerror(errno));
+    (void)fprintf(terminal, "%s %s: ", prompt, file);
+    (void)fflush(terminal);
     read = fgets(out, (int)size, terminal) != NULL;
     (void)tcsetattr(fileno(terminal), TCSAFLUSH, &before);
     (void)fputc('\n', terminal);
