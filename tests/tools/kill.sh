@@ -4,14 +4,14 @@
 #
 #     kill_spread TIMES PREPARED WORD...     PREPARED: a folder whose copy is the state directory
 #
-# A third of the times is enough for every day; all of them with DEFUPD_LONG.
+# A sixth of the times is enough for every day; all of them with DEFUPD_LONG.
 # The caller defines old_is and new_is (functions that look at the state directory in $state).
 # Ends the test at the first thing that is not as it should be.
 
 kill_spread() {
     local times=$1 prepared=$2 total i at old=0 new=0
     shift 2
-    [ -n "${DEFUPD_LONG-}" ] || times=$(((times + 2) / 3))
+    [ -n "${DEFUPD_LONG-}" ] || times=$(((times + 5) / 6))
     state=$PWD/state
     cp -a "$prepared" state
     "$BUILD/tests/killat" 0 defupd --state-dir "$state" "$@" >out 2>err || fail "the work itself fails: $(cat err)"
