@@ -89,7 +89,7 @@ static defupd_code check_full(struct audit *audit, const struct du_release *rele
     const struct du_object *object = &release->full;
     DU_AUTO_INDEX index = { 0 };
     DU_AUTO_FD fd = -1;
-    struct du_bundle_want want = { .what = what, .size = release->size, .files = release->files };
+    struct du_tree_want want = { .what = what, .size = release->size, .files = release->files };
     struct du_verified_file file;
     char hex[DU_SHA256_HEX + 1], name[DU_SHA256_HEX + 16];
     uint64_t reused;
