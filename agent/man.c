@@ -157,7 +157,7 @@ static const char after[] =
     "component, action (none, install, update, rollback, replace), "
     "progress (planned, downloaded, staged, active), "
     "reason (none, newest, held, pinned, skipped, quarantined, rollout, paused, needs, requires, "
-    "no\\-object, withdrawn, no\\-release), code, name, text, from, from_label, to, to_label, "
+    "no\\-object, withdrawn, no\\-release, budget), code, name, text, from, from_label, to, to_label, "
     "newest, bytes, full_bytes, objects, via; \\fBgeneration\\fR (made, or 0), "
     "\\fBsource\\fR, \\fBfetched\\fR (bytes)\n"
     ".TP\n"

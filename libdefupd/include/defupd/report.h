@@ -46,7 +46,8 @@ typedef enum defupd_reason {
     DEFUPD_REASON_REQUIRES = 9,    /**< Needs a newer client to be understood. */
     DEFUPD_REASON_NO_OBJECT = 10,  /**< No object of it has a codec this client knows. */
     DEFUPD_REASON_WITHDRAWN = 11,  /**< Withdrawn by the publisher. */
-    DEFUPD_REASON_NO_RELEASE = 12  /**< The manifest lists no release for this host. */
+    DEFUPD_REASON_NO_RELEASE = 12, /**< The manifest lists no release for this host. */
+    DEFUPD_REASON_BUDGET = 13      /**< It costs more bytes than the budget allows. */
 } defupd_reason;
 
 /** One component of a report. Borrowed from it, with all strings. */
