@@ -77,7 +77,6 @@ static const struct gate gates[] = {
       .code = DEFUPD_E_NO_OBJECT },
     { "budget", R3(""), .budget = 999, .reason = DEFUPD_REASON_BUDGET, .code = DEFUPD_E_BUDGET },
     { "budget that is enough", R3(""), .budget = 1000, .replaces = true },
-    { "budget that the delta keeps", R3(DELTA_(1002, "d3", 10, "1")), .budget = 10 },
     { "budget, ordered to pass over", R3(""), .budget = 999, .over_budget = true,
       .reason = DEFUPD_REASON_BUDGET },
     { "withdrawn", R3(GONE("")), .reason = DEFUPD_REASON_NEWEST, .code = DEFUPD_E_WITHDRAWN },

@@ -223,6 +223,37 @@ static void a_delta_downwards_serves_a_rollback(void)
     T_CHECK(plan.action == DEFUPD_ACTION_ROLLBACK && plan.bytes == 7 && plan.steps == 1);
 }
 
+static void a_budget_counts_what_is_still_to_be_fetched(void)
+{
+    static const struct {
+        uint64_t budget;
+        struct have have;
+        bool taken;
+    } t[] = { { 10, { 0 }, true },
+              { 9, { 0 }, false },
+              { 9, { 0xd3, 1 }, true },
+              { 0, { 0xd3, 9 }, false },
+              { 0, { 0xd3, 10 }, true } };
+
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        DU_AUTO_MANIFEST *manifest = case_manifest(R2("") R3(DELTA_(1002, "d3", 10, "1")));
+        struct du_plan_facts facts = case_facts(DU_ORDER_UPDATE, 1002);
+        struct du_plan plan;
+
+        facts.has_budget = true;
+        facts.budget = t[i].budget;
+        facts.have = have;
+        facts.have_user = (void *)(uintptr_t)&t[i].have;
+        du_plan_make(&plan, manifest, &facts);
+        T_CHECK((plan.target != NULL) == t[i].taken);
+        T_CHECK(plan.reason == (t[i].taken ? DEFUPD_REASON_NONE : DEFUPD_REASON_BUDGET));
+        T_CHECK(plan.code == DEFUPD_OK);
+        if (!t[i].taken && t[i].budget == 9)
+            T_SAME(plan.text, "1003 is held back: it costs 10 bytes, the budget has 9 left; take "
+                              "it now with 'defupd update tetra@1003 --over-budget'");
+    }
+}
+
 static void the_way_is_told_to_people(void)
 {
     static const struct {
@@ -342,6 +373,7 @@ int main(void)
 {
     T_RUN(the_cheapest_path_is_found);
     T_RUN(a_delta_downwards_serves_a_rollback);
+    T_RUN(a_budget_counts_what_is_still_to_be_fetched);
     T_RUN(the_way_is_told_to_people);
     T_RUN(a_rollback_goes_to_the_newest_older_one_on_disk);
     T_RUN(versions_compare_part_by_part);
