@@ -50,8 +50,8 @@ static defupd_code pack(const char *dir, const struct du_index *index, const cha
 
 /* The bytes of `file` as if a verified manifest had named them. */
 static defupd_code unpack(const char *file, const struct du_tree_want *want,
-                          const struct du_tree_base *base, const char *into,
-                          struct du_index *index, uint64_t *reused, defupd_error *err)
+                          const struct du_tree_base *base, const char *into, struct du_index *index,
+                          uint64_t *reused, defupd_error *err)
 {
     DU_AUTO_FD fd = open(file, O_RDONLY);
     struct stat st;
