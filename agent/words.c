@@ -21,6 +21,7 @@ static const struct word events[] = {
     { DEFUPD_EVENT_SOURCE_FAILED, "source failed", NULL },
     { DEFUPD_EVENT_DAMAGED, "damaged", NULL },
     { DEFUPD_EVENT_REPAIRED, "repaired", NULL },
+    { DEFUPD_EVENT_DETOUR, "detour", NULL },
     { DEFUPD_EVENT_PROGRESS, "progress", NULL },
 };
 

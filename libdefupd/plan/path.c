@@ -92,16 +92,19 @@ static void offer_through(struct du_path *path, const struct du_case *c,
 
 bool du_path_find(struct du_path *path, const struct du_case *c, const struct du_release *release)
 {
+    const bool on_disk = du_gate_on_disk(c->facts, release->version);
     const struct du_object *direct;
     uint64_t bytes;
 
-    if (du_gate_on_disk(c->facts, release->version)) {
+    if (on_disk && !du_gate_damaged(c->facts, release->version)) {
         *path = (struct du_path){ .on_disk = true };
         return true;
     }
     /* The full bundle first: of equally dear paths the one with the fewest assumptions wins. */
     *path = (struct du_path){ .bytes = UINT64_MAX };
     offer(path, release, &release->full, cost(c, &release->full));
+    if (on_disk) /* what is mended must not come from files that it may share */
+        return path->steps > 0;
     direct = cheapest_delta(c, release, &bytes);
     offer(path, release, direct, bytes);
     for (size_t i = 0; i < release->deltas; i++)

@@ -26,7 +26,8 @@
  * Path: the fewest bytes that are still to be fetched, by the full bundle, a delta, or two deltas
  *   through another release; of equally dear ones the full bundle, then the single delta, then what
  *   starts from the installed version. So a path never costs more than the full bundle. A delta
- *   may start from any version on disk that is not known to be damaged. The release between two
+ *   may start from any version on disk that is not known to be damaged; a damaged target on disk is
+ *   mended from its full bundle. The release between two
  *   deltas only passes through staging, so no gate is asked about it; but it must be listed (its
  *   tree is checked against the signed one), understood and not withdrawn: the objects of a
  *   withdrawn release need not be kept by the repository, and its tree is nothing to build on.
@@ -84,7 +85,7 @@ struct du_plan_facts {
     const struct du_installed
         *other; /* components with the version they will have after this run */
     size_t others;
-    const uint64_t *damaged; /* versions on disk that no delta can start from */
+    const uint64_t *damaged; /* versions that are not what they should be on disk */
     size_t damageds;
     const char *const *codec; /* delta and bundle codecs this client decodes, NULL-terminated */
     bool has_budget;

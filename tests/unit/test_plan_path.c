@@ -120,6 +120,9 @@ static void the_cheapest_path_is_found(void)
         { "one on disk is damaged", R2("") R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
           .on_disk = 1002, .damaged = 1002, .steps = 1, .bytes = 1000, .full_bytes = 1000,
           .object = { 0x03 }, .version = { 1003 } },
+        { "the target is on disk and damaged", R2("") R3(DELTA_(1002, "d3", 10, "1")),
+          .installed = 1002, .on_disk = 1003, .damaged = 1003, .steps = 1, .bytes = 1000,
+          .full_bytes = 1000, .object = { 0x03 }, .version = { 1003 } },
         { "a delta that has failed before",
           R2(DELTA_(1001, "d2", 30, "1"))
               R3(DELTA_(1001, "d1", 20, "1") DELTA_(1002, "d3", 10, "1")),
