@@ -24,8 +24,8 @@
 struct unpack {
     const struct du_sys *sys;
     const struct du_verified_file *bundle;
-    const struct du_bundle_want *want;
-    const struct du_bundle_base *base;
+    const struct du_tree_want *want;
+    const struct du_tree_base *base;
     const struct du_tick *tick;
     struct du_index *index;
     uint64_t *reused;
@@ -344,7 +344,7 @@ static defupd_code check_tree(const struct unpack *u)
 }
 
 defupd_code du_bundle_unpack(const struct du_sys *sys, const struct du_verified_file *bundle,
-                             const struct du_bundle_want *want, const struct du_bundle_base *base,
+                             const struct du_tree_want *want, const struct du_tree_base *base,
                              int into, const struct du_tick *tick, struct du_index *index,
                              uint64_t *reused, defupd_error *err)
 {

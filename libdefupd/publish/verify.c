@@ -161,7 +161,7 @@ static defupd_code check_full(const struct audit *audit, const struct du_release
 {
     DU_AUTO_INDEX index = { 0 };
     DU_AUTO_FD fd = -1;
-    struct du_bundle_want want = { .what = what, .size = release->size, .files = release->files };
+    struct du_tree_want want = { .what = what, .size = release->size, .files = release->files };
     struct du_verified_file file;
     char hex[DU_SHA256_HEX + 1];
     uint64_t reused;
