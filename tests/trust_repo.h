@@ -547,13 +547,24 @@ static inline struct du_refresh_io *end_io(struct end *e)
     return &e->io;
 }
 
-/* The first root as pin; `local` has it afterwards. */
+/* The first root as the one that is given. */
 static inline defupd_code end_open(struct end *e, struct du_trust **trust, defupd_error *err)
 {
     const struct file *root = files_find(&e->repo->files, "metadata/1.root.json");
     const struct du_refresh_options options = { .pin = du_buf_bytes(&root->bytes) };
 
     return du_refresh_load(trust, end_io(e), &options, err);
+}
+
+/* Pin this root of the repository on a person's word, as `trust reset` does. */
+static inline defupd_code end_pin(struct end *e, const char *path, defupd_error *err)
+{
+    const struct du_refresh_options options = {
+        .pin = du_buf_bytes(&files_find(&e->repo->files, path)->bytes), .pin_now = true
+    };
+    DU_AUTO_TRUST *trust = NULL;
+
+    return du_refresh_load(&trust, end_io(e), &options, err);
 }
 
 /* Load and one cycle, as a fresh process would. */

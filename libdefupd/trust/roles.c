@@ -22,6 +22,7 @@ void du_trust_free(struct du_trust *trust)
         free(trust->delegated[i].name);
     }
     free(trust->delegated);
+    du_trust_let_go(trust);
     for (size_t i = 0; i < trust->seen_count; i++)
         free(trust->seen[i].name);
     free(trust->seen);
@@ -122,6 +123,39 @@ defupd_code du_trust_root(struct du_trust *trust, struct du_bytes bytes, const c
     replace(&trust->root, du_take(&doc));
     trust->recheck = trust->timestamp != NULL || trust->snapshot != NULL || trust->targets != NULL;
     return DEFUPD_OK;
+}
+
+defupd_code du_trust_hold(struct du_trust *trust, uint64_t version, struct du_bytes root,
+                          defupd_error *err)
+{
+    struct du_held *grown = reallocarray(trust->held, trust->held_count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the chain of roots");
+    trust->held = grown;
+    grown[trust->held_count] = (struct du_held){ version, DU_BUF(DU_ROOT_MAX) };
+    DU_TRY(du_buf_add(&grown[trust->held_count].bytes, root.data, root.len, err));
+    trust->held_count++;
+    return DEFUPD_OK;
+}
+
+bool du_trust_held(const struct du_trust *trust, size_t nth, uint64_t *version,
+                   struct du_bytes *root)
+{
+    if (nth >= trust->held_count)
+        return false;
+    *version = trust->held[nth].version;
+    *root = du_buf_bytes(&trust->held[nth].bytes);
+    return true;
+}
+
+void du_trust_let_go(struct du_trust *trust)
+{
+    for (size_t i = 0; i < trust->held_count; i++)
+        du_buf_free(&trust->held[i].bytes);
+    free(trust->held);
+    trust->held = NULL;
+    trust->held_count = 0;
 }
 
 /* A role keeps being trusted under a new root only if that root's keys vouch for it: keys that were

@@ -109,6 +109,15 @@ DEFUPD_MUST_CHECK defupd_code du_trust_seen_write(const struct du_trust *trust, 
 DEFUPD_MUST_CHECK defupd_code du_fact_seal(struct du_buf *out, size_t start, defupd_error *err);
 bool du_fact_holds(struct du_bytes bytes, size_t *body);
 
+/* Roots whose files are to be saved together with the first timestamp that verifies: the chain from
+ * a root that was given and is not pinned yet. hold: a copy is kept; it begins the list or follows
+ * the last. held: the nth from the oldest on, borrowed; false past the last. */
+DEFUPD_MUST_CHECK defupd_code du_trust_hold(struct du_trust *trust, uint64_t version,
+                                            struct du_bytes root, defupd_error *err);
+bool du_trust_held(const struct du_trust *trust, size_t nth, uint64_t *version,
+                   struct du_bytes *root);
+void du_trust_let_go(struct du_trust *trust); /* of all that is held: it has been saved */
+
 /* DEFUPD_E_EXPIRED when the role has expired; no error when there is none. */
 DEFUPD_MUST_CHECK defupd_code du_trust_check_role(const struct du_trust *trust, const char *role,
                                                   const struct du_trust_time *time,

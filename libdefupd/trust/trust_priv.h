@@ -31,6 +31,11 @@ struct du_named_doc {
     struct du_doc *doc;
 };
 
+struct du_held {
+    uint64_t version;
+    struct du_buf bytes;
+};
+
 struct du_seen {
     char *name;
     uint64_t version;
@@ -44,6 +49,8 @@ struct du_trust {
     bool recheck;                 /* roles were verified under an older root than `root` */
     struct du_named_doc *delegated;
     size_t delegated_count;
+    struct du_held *held; /* roots that are not saved yet */
+    size_t held_count;
     struct du_seen *seen; /* highest version of each role, whatever became of its file */
     size_t seen_count;
     unsigned char (*marks)[DU_KEY_MARK_BYTES]; /* timestamp and snapshot keys they were seen with */
