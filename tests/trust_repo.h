@@ -433,6 +433,7 @@ struct end {
     int fetches, etag_hits, saves, save_fails_at;
     size_t most; /* largest `max` that was asked for */
     bool etags, online;
+    bool spared;           /* the save that failed was of a record that may be lost */
     const char *fail_path; /* this one fails with fail_code */
     defupd_code fail_code;
 };
@@ -488,8 +489,10 @@ static inline defupd_code end_save(void *user, const char *name, struct du_bytes
 {
     struct end *e = user;
 
-    if (++e->saves == e->save_fails_at)
+    if (++e->saves == e->save_fails_at) {
+        e->spared = strcmp(name, "checked") == 0;
         return DU_FAIL(err, DEFUPD_E_NO_SPACE, "%s: made to fail", name);
+    }
     files_put(&e->local, name, bytes);
     return DEFUPD_OK;
 }

@@ -23,6 +23,7 @@ void du_trust_free(struct du_trust *trust)
     }
     free(trust->delegated);
     du_trust_let_go(trust);
+    du_checked_freep(&trust->checked);
     for (size_t i = 0; i < trust->seen_count; i++)
         free(trust->seen[i].name);
     free(trust->seen);
@@ -65,24 +66,24 @@ defupd_code du_expiry_check(const struct du_doc *doc, const char *role,
 
 /* A root that is signed by its own threshold. */
 static defupd_code root_parse(struct du_doc **out, struct du_bytes bytes, const char *what,
-                              defupd_error *err)
+                              struct du_checked *checked, defupd_error *err)
 {
     DU_AUTO_DOC *doc = NULL;
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_ROOT_MAX, what, err));
     DU_TRY(du_doc_header(doc, "root", what, err));
     DU_TRY(du_doc_root_fields(doc, what, err));
-    DU_TRY(du_doc_verify_top(doc, doc, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, doc, "root", checked, what, err));
     *out = du_take(&doc);
     return DEFUPD_OK;
 }
 
-defupd_code du_trust_root_peek(struct du_bytes root, const char *what, uint64_t *version,
-                               defupd_error *err)
+defupd_code du_trust_root_peek(const struct du_trust *trust, struct du_bytes root, const char *what,
+                               uint64_t *version, defupd_error *err)
 {
     DU_AUTO_DOC *doc = NULL;
 
-    DU_TRY(root_parse(&doc, root, what, err));
+    DU_TRY(root_parse(&doc, root, what, trust != NULL ? trust->checked : NULL, err));
     *version = doc->version;
     return DEFUPD_OK;
 }
@@ -90,13 +91,22 @@ defupd_code du_trust_root_peek(struct du_bytes root, const char *what, uint64_t 
 defupd_code du_trust_new(struct du_trust **out, struct du_bytes root, const char *what,
                          defupd_error *err)
 {
+    struct du_checked *none = NULL;
+
+    return du_trust_new_checked(out, root, what, &none, err);
+}
+
+defupd_code du_trust_new_checked(struct du_trust **out, struct du_bytes root, const char *what,
+                                 struct du_checked **checked, defupd_error *err)
+{
     DU_AUTO_TRUST *trust = calloc(1, sizeof *trust);
 
     if (trust == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the trusted roles");
     /* 5.2: the expiration of the trusted root does not matter yet. */
-    DU_TRY(root_parse(&trust->root, root, what, err));
+    DU_TRY(root_parse(&trust->root, root, what, *checked, err));
     DU_TRY(du_seen_raise(trust, "root", 4, trust->root->version, err));
+    trust->checked = du_take(checked);
     *out = du_take(&trust);
     return DEFUPD_OK;
 }
@@ -108,11 +118,11 @@ defupd_code du_trust_root(struct du_trust *trust, struct du_bytes bytes, const c
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_ROOT_MAX, what, err));
     /* 5.3.4: signed by a threshold of the keys in version N, before anything in it is believed; */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "root", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "root", what, err));
     DU_TRY(du_doc_root_fields(doc, what, err));
     /* and by one of those in itself. */
-    DU_TRY(du_doc_verify_top(doc, doc, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, doc, "root", trust->checked, what, err));
     /* 5.3.5: exactly N+1. */
     if (doc->version != trust->root->version + 1)
         return DU_FAIL(err, DEFUPD_E_ROLLBACK, "%s: version %llu, expected %llu", what,
@@ -168,7 +178,7 @@ static defupd_code recheck(struct du_trust *trust, struct du_doc **slot, const c
 
     if (*slot == NULL)
         return DEFUPD_OK;
-    rc = du_doc_verify_top(*slot, trust->root, role, role, &why);
+    rc = du_doc_verify_top(*slot, trust->root, role, trust->checked, role, &why);
     if (rc == DEFUPD_E_NOMEM)
         return DU_FAIL(err, rc, "%s", why.message);
     if (rc != DEFUPD_OK)
@@ -265,7 +275,7 @@ defupd_code du_trust_timestamp(struct du_trust *trust, struct du_bytes bytes, co
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_TIMESTAMP_MAX, what, err));
     /* 5.4.2 */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "timestamp", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "timestamp", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "timestamp", what, err));
     DU_TRY(du_doc_meta(doc, "snapshot.json", &meta, &listed, what, err));
     if (!listed)
@@ -371,7 +381,7 @@ defupd_code du_trust_snapshot(struct du_trust *trust, struct du_bytes bytes, con
     if (time != NULL)
         DU_TRY(du_meta_check(&trust->snapshot_meta, doc, what, err));
     /* 5.5.3 */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "snapshot", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "snapshot", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "snapshot", what, err));
     DU_TRY(du_doc_snapshot_fields(doc, what, err));
     if (time == NULL)
@@ -420,7 +430,7 @@ defupd_code du_targets_take(struct du_doc **out, const struct du_trust *trust, c
     if (time != NULL)
         DU_TRY(du_meta_check(&meta, doc, what, err));
     /* 5.6.3 */
-    DU_TRY(du_doc_verify(doc, keys, role, name, what, err));
+    DU_TRY(du_doc_verify(doc, keys, role, trust->checked, name, what, err));
     DU_TRY(du_doc_header(doc, "targets", what, err));
     DU_TRY(du_doc_targets_fields(doc, what, err));
     /* 5.6.4. A local file may be older than the snapshot says: the newer one could not be had yet,

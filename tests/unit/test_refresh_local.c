@@ -118,7 +118,7 @@ static void not_modified_that_was_not_asked_for_is_a_failure(void)
 
 static const char *const local_files[] = {
     "roots/1.root.json", "roots/2.root.json", "seen",           "timestamp.json", "snapshot.json",
-    "targets.json",      "ips.json",          "timestamp.etag", "local.target"
+    "targets.json",      "ips.json",          "timestamp.etag", "local.target",   "checked"
 };
 
 static void damage(struct end *e, const char *name, int how)
@@ -282,7 +282,7 @@ static void a_save_that_fails_is_said_and_the_next_cycle_completes(void)
         e.save_fails_at = at;
         rc = end_target(&e, NOW, "ips/manifest.xml", &out, &err);
         done = e.saves < at;
-        T_CHECK(rc == (done ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
+        T_CHECK(rc == (done || e.spared ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
         e.save_fails_at = 0;
         T_OK(end_target(&e, NOW, "ips/manifest.xml", &out, &err), &err);
         T_SAME(du_buf_text(&out), "<ips new/>");
@@ -413,7 +413,7 @@ static void the_first_verified_timestamp_pins_the_whole_chain(void)
         e.save_fails_at = at;
         rc = end_cycle(&e, NOW, &err);
         done = e.saves < at;
-        T_CHECK(rc == (done ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
+        T_CHECK(rc == (done || e.spared ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
         T_CHECK(files_find(&e.local, "timestamp.json") == NULL || end_version(&e, "root") == 3);
         e.save_fails_at = 0;
         T_OK(end_cycle(&e, NOW, &err), &err);
