@@ -23,8 +23,7 @@ static void tally_free(struct tally *tally)
     free(tally->key);
 }
 
-/* The first signature that is listed for the key id. "The keyid MUST be unique" (4.2): looking at
- * one only, a second one is neither counted nor costs time. */
+/* The signature that is listed for the key id: at most one, du_doc_parse() has seen to it. */
 static const char *signature_of(const struct du_json *signatures, const char *keyid)
 {
     for (size_t i = 0; i < du_json_count(signatures); i++) {

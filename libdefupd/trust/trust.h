@@ -39,7 +39,7 @@ void du_trust_freep(struct du_trust **trust);
  * Taking metadata. `what` names the bytes in messages ("metadata/4.snapshot.json"). Whatever fails
  * leaves `trust` as it was. Errors that all share: DEFUPD_E_METADATA_FORMAT,
  * DEFUPD_E_METADATA_LIMIT, DEFUPD_E_METADATA_NEWER (spec_version), DEFUPD_E_SIGNATURE (threshold
- * not reached), DEFUPD_E_NOMEM.
+ * not reached, or two signatures of one key id), DEFUPD_E_NOMEM.
  */
 
 /* Start from a root that is trusted because of where it came from (5.2): it must be signed by its

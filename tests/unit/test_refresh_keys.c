@@ -176,6 +176,28 @@ static void one_key_under_two_ids_counts_once(void)
     T_CHECK(strstr(err.message, "1 valid signatures") != NULL);
 }
 
+/* The threshold is reached, and one signature stands there twice: "not allowed" (4.2). */
+static void a_signature_that_is_listed_twice_spoils_the_file(void)
+{
+    for (size_t i = 0; i < 3; i++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        defupd_error err = { 0 };
+        struct role *const which[] = { &r.timestamp, &r.snapshot, &r.targets };
+
+        repo_init(&r);
+        which[i]->signers[1] = which[i]->signers[0];
+        repo_publish(&r);
+        end_init(&e, &r);
+        T_FAILS(end_cycle(&e, NOW, &err), DEFUPD_E_SIGNATURE, &err);
+        T_CHECK(strstr(err.message, ": two signatures of key ") != NULL &&
+                strstr(err.message, which[i]->name) != NULL);
+        which[i]->signers[1] = 0;
+        repo_next(&r);
+        T_OK(end_cycle(&e, NOW, &err), &err);
+    }
+}
+
 static void strange_keys(struct du_json *content)
 {
     static const char *const strange[][3] = { { "ed448", "ed448", "00" },
@@ -375,6 +397,7 @@ int main(void)
     T_RUN(roots_are_followed_when_old_and_new_keys_have_signed);
     T_RUN(other_roles_need_their_threshold_of_distinct_keys);
     T_RUN(one_key_under_two_ids_counts_once);
+    T_RUN(a_signature_that_is_listed_twice_spoils_the_file);
     T_RUN(unknown_keys_and_fields_are_tolerated);
     T_RUN(an_endpoint_that_is_many_roots_behind_catches_up);
     T_RUN(rotated_online_keys_recover_from_a_fast_forward);

@@ -291,6 +291,46 @@ static void a_save_that_fails_is_said_and_the_next_cycle_completes(void)
     T_CHECK(done);
 }
 
+static uint64_t seen_of(struct end *e, const char *role)
+{
+    const struct file *file = files_find(&e->local, "seen");
+    DU_AUTO_TRUST *trust = NULL;
+    defupd_error err = { 0 };
+
+    T_OK(du_trust_new(&trust,
+                      du_buf_bytes(&files_find(&e->repo->files, "metadata/1.root.json")->bytes),
+                      "root", &err),
+         &err);
+    T_OK(du_trust_seen_read(trust, du_buf_bytes(&file->bytes), &err), &err);
+    return du_trust_seen(trust, role);
+}
+
+/* Whichever save is the last: no file of a role is newer than what `seen` on disk says. */
+static void what_was_seen_is_saved_before_the_role(void)
+{
+    static const char *const roles[] = { "root", "timestamp", "snapshot", "targets" };
+    bool done = false, ahead = false;
+
+    for (int at = 1; !done && at < 40; at++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        defupd_error err = { 0 };
+
+        prepare(&r, &e);
+        repo_next_root(&r);
+        repo_next(&r);
+        e.saves = 0;
+        e.save_fails_at = at;
+        done = end_cycle(&e, NOW, &err) == DEFUPD_OK && e.saves < at;
+        e.save_fails_at = 0;
+        for (size_t i = 0; i < 4; i++) {
+            T_CHECK(seen_of(&e, roles[i]) >= end_version(&e, roles[i]));
+            ahead = ahead || seen_of(&e, roles[i]) > end_version(&e, roles[i]);
+        }
+    }
+    T_CHECK(done && ahead);
+}
+
 static defupd_code load_with(struct end *e, const struct file *pin, defupd_error *err)
 {
     struct du_refresh_options options = { 0 };
@@ -548,6 +588,7 @@ int main(void)
     T_RUN(a_target_is_fetched_once_and_again_when_it_changes);
     T_RUN(a_wrong_target_is_refused_and_not_kept);
     T_RUN(a_save_that_fails_is_said_and_the_next_cycle_completes);
+    T_RUN(what_was_seen_is_saved_before_the_role);
     T_RUN(the_given_root_must_be_one_of_the_pinned_chain);
     T_RUN(a_wrong_root_given_at_first_contact_can_be_put_right);
     T_RUN(the_first_verified_timestamp_pins_the_whole_chain);
