@@ -35,7 +35,8 @@ typedef struct defupd_client defupd_client;
 typedef struct defupd_client_options {
     uint32_t struct_size;        /**< Set by the INIT macro; lets the struct grow. */
     uint32_t connect_timeout_ms; /**< For each connection. Default 10 000. */
-    uint32_t stall_timeout_ms;   /**< Longest time without a byte. Default 30 000. */
+    uint32_t stall_timeout_ms;   /**< Longest time without a byte, and in which at least 1 KiB of
+                                      an answer that has begun must come. Default 30 000. */
     uint32_t total_timeout_ms;   /**< For all transfers of one call. Default 0: none. */
     uint32_t attempts;           /**< For each source. Default 1. At most 100. */
     uint32_t retention;          /**< Earlier generations kept. Default 1; at most 100. */
