@@ -115,13 +115,15 @@ defupd_code du_trust_checked_write(const struct du_trust *trust, struct du_buf *
 }
 
 /* Everything the answer depends on: us and our libraries (an update of them may be there because
- * they said yes too often), the file, the role's key ids and threshold, the keys themselves. */
+ * they said yes too often), the file, the role's key ids and threshold, the keys themselves. And
+ * what was read from the file: jansson's scanner drops characters when memory runs out while a text
+ * grows, so the same bytes are not always the same content. */
 static defupd_code digest_of(const struct du_doc *doc, const struct du_json *keys,
                              const struct du_json *role, unsigned char digest[DU_SHA256_BYTES],
                              defupd_error *err)
 {
     const struct du_json *keyids = du_json_array(role, "keyids");
-    DU_AUTO_BUF text = DU_BUF(2 * DU_TARGETS_MAX);
+    DU_AUTO_BUF text = DU_BUF(4 * DU_TARGETS_MAX);
     char versions[256] = "";
     int64_t threshold = 0;
 
@@ -140,6 +142,7 @@ static defupd_code digest_of(const struct du_doc *doc, const struct du_json *key
             DU_TRY(du_json_canonical(key, &text, err));
         DU_TRY(du_buf_add_text(&text, "\n", err));
     }
+    DU_TRY(du_json_canonical(doc->content, &text, err));
     du_sha256(digest, text.data, text.len);
     return DEFUPD_OK;
 }

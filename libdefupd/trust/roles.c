@@ -271,7 +271,7 @@ defupd_code du_trust_timestamp(struct du_trust *trust, struct du_bytes bytes, co
 {
     DU_AUTO_DOC *doc = NULL;
     struct du_meta meta;
-    bool listed, same;
+    bool listed, same = false;
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_TIMESTAMP_MAX, what, err));
     /* 5.4.2 */

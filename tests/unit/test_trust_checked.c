@@ -83,6 +83,24 @@ static void an_answer_is_for_exactly_these_bytes_keys_and_threshold(void)
     }
 }
 
+/* The bytes are those that were checked, but what was read from them is not: content that lost a
+ * character on the way is not what was signed. */
+static void content_that_differs_from_its_bytes_is_asked_again(void)
+{
+    AUTO_REPO r;
+    AUTO_ROOT root;
+    DU_AUTO_CHECKED *checked = NULL;
+    defupd_error err = { 0 };
+
+    repo_init(&r);
+    take_root(&root, &r);
+    T_OK(du_checked_read(&checked, (struct du_bytes){ NULL, 0 }, &err), &err);
+    T_CHECK(verify(&root, &root, checked) == DEFUPD_OK);
+    (void)du_json_set((struct du_json *)(uintptr_t)root.doc->content, "expires",
+                      du_json_new_string("2099-01-01T00:00:0Z"));
+    T_CHECK(verify(&root, &root, checked) == DEFUPD_E_SIGNATURE);
+}
+
 /* The same key id, but another key behind it. */
 static void a_key_that_was_exchanged_behind_its_id_is_asked_again(void)
 {
@@ -215,6 +233,7 @@ static void a_record_has_an_end(void)
 int main(void)
 {
     T_RUN(an_answer_is_for_exactly_these_bytes_keys_and_threshold);
+    T_RUN(content_that_differs_from_its_bytes_is_asked_again);
     T_RUN(a_key_that_was_exchanged_behind_its_id_is_asked_again);
     T_RUN(what_is_recorded_is_not_checked_again);
     T_RUN(the_record_goes_there_and_back_and_drops_what_nobody_asks_for);
