@@ -55,7 +55,7 @@ static void root(struct du_doc **doc)
     if (du_doc_header(*doc, "root", "root", &err) != DEFUPD_OK ||
         du_doc_root_fields(*doc, "root", &err) != DEFUPD_OK)
         return;
-    check_rc(du_doc_verify_top(*doc, *doc, "root", "root", &err));
+    check_rc(du_doc_verify_top(*doc, *doc, "root", NULL, "root", &err));
     trust = calloc(1, sizeof *trust);
     FUZZ_CHECK(trust != NULL);
     trust->root = du_take(doc);
