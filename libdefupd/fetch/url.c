@@ -65,7 +65,9 @@ static defupd_code bad_url(const char *what, const char *text, const char *why, 
 {
     DU_AUTO_FREE char *shown = shown_by_force(text);
 
-    return DU_FAIL(err, DEFUPD_E_INVALID, "%s \"%s\" %s", what, shown != NULL ? shown : "", why);
+    if (shown == NULL) /* then that may be all that is wrong with it */
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    return DU_FAIL(err, DEFUPD_E_INVALID, "%s \"%s\" %s", what, shown, why);
 }
 
 /* Take user name and password out of the URL: they are handed to curl apart from it, and only for
