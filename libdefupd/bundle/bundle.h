@@ -16,23 +16,6 @@
 #define DU_BUNDLE_CODEC "tar+zst"
 #define DU_BUNDLE_WINDOW_LOG 23 /* 8 MiB: the largest window a decoder has to keep */
 
-/* What the signed manifest says of the tree; the unpacker stops at the first byte beyond. */
-struct du_bundle_want {
-    const char *what; /* "tetra 1003", for messages */
-    uint64_t size;    /* bytes of all files */
-    uint64_t files;
-    unsigned char tree[DU_SHA256_BYTES];
-};
-
-/* Where unchanged files may come from: an installed tree whose files are known to be what `index`
- * says. `trust` is asked for each before it is used (by inode, size and mtime, else by hash). */
-struct du_bundle_base {
-    const struct du_index *index;
-    int root;
-    bool (*trust)(void *user, const struct du_file *file);
-    void *user;
-};
-
 /*
  * Unpack into an empty directory, hashing as it goes, and compare with what was signed.
  *
@@ -45,8 +28,8 @@ struct du_bundle_base {
  */
 DEFUPD_MUST_CHECK defupd_code du_bundle_unpack(const struct du_sys *sys,
                                                const struct du_verified_file *bundle,
-                                               const struct du_bundle_want *want,
-                                               const struct du_bundle_base *base, int into,
+                                               const struct du_tree_want *want,
+                                               const struct du_tree_base *base, int into,
                                                const struct du_tick *tick, struct du_index *index,
                                                uint64_t *reused, defupd_error *err);
 
@@ -55,11 +38,11 @@ DEFUPD_MUST_CHECK defupd_code du_bundle_unpack(const struct du_sys *sys,
  * same tree, level and library give the same bytes. Files are hashed again while they are read.
  * level 1 to 19, threads at least 1; sha256 and bytes out: the object's name and length.
  * Errors: DEFUPD_E_IO (also when a file is no longer what the index says), DEFUPD_E_NO_SPACE,
- *         DEFUPD_E_NOMEM
+ *         DEFUPD_E_NOMEM, the tick's (it counts bytes of files)
  */
 DEFUPD_MUST_CHECK defupd_code du_bundle_pack(const struct du_sys *sys, int root,
                                              const struct du_index *index, int level,
-                                             unsigned threads, int fd,
+                                             unsigned threads, int fd, const struct du_tick *tick,
                                              unsigned char sha256[DU_SHA256_BYTES], uint64_t *bytes,
                                              defupd_error *err);
 

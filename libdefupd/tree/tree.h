@@ -65,6 +65,28 @@ DEFUPD_MUST_CHECK defupd_code du_object_verify(const struct du_sys *sys, int fd,
                                                const char *what, const struct du_tick *tick,
                                                struct du_verified_file *out, defupd_error *err);
 
+/* What the signed manifest says of the tree; who builds it stops at the first byte beyond. */
+struct du_tree_want {
+    const char *what; /* "tetra 1003", for messages */
+    uint64_t size;    /* bytes of all files */
+    uint64_t files;
+    unsigned char tree[DU_SHA256_BYTES];
+};
+
+/* Seal the index of what was built and compare it with what was signed. Errors: DEFUPD_E_TREE,
+ * DEFUPD_E_TREE_FORBIDDEN (paths that cannot stand together; no file at all), DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_tree_check(struct du_index *index, const struct du_tree_want *want,
+                                            defupd_error *err);
+
+/* Where unchanged files may come from: an installed tree whose files are known to be what `index`
+ * says. `trust` is asked for each before it is used (by inode, size and mtime, else by hash). */
+struct du_tree_base {
+    const struct du_index *index;
+    int root;
+    bool (*trust)(void *user, const struct du_file *file);
+    void *user;
+};
+
 /* Building a tree below an open, empty directory. Keeps the last parent directory open, so files
  * in order of their paths cost one open each. Modes are set whatever the umask. */
 struct du_place {

@@ -108,8 +108,8 @@ defupd_code du_run_unpack(struct du_run *run, const char *component,
     const struct du_tick tick = du_run_tick(run);
     DU_AUTO(base_free) struct base base = { .sys = run->ctx->sys, .root = -1 };
     char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
-    struct du_bundle_want want = { .what = what, .size = release->size, .files = release->files };
-    struct du_bundle_base from = { .trust = base_trust, .user = &base };
+    struct du_tree_want want = { .what = what, .size = release->size, .files = release->files };
+    struct du_tree_base from = { .trust = base_trust, .user = &base };
     struct du_verified_file bundle;
     DU_AUTO_FD object = -1, stage = -1;
     uint64_t reused;

@@ -9,9 +9,9 @@
 #include "bundle/bundle.h"
 #include "t.h"
 
-static struct du_bundle_want want_of(const struct du_index *index)
+static struct du_tree_want want_of(const struct du_index *index)
 {
-    struct du_bundle_want want = { .what = "demo 1", .size = index->bytes, .files = index->count };
+    struct du_tree_want want = { .what = "demo 1", .size = index->bytes, .files = index->count };
 
     du_index_digest(index, want.tree);
     return want;
@@ -44,14 +44,14 @@ static defupd_code pack(const char *dir, const struct du_index *index, const cha
     struct du_verified_file check;
     uint64_t bytes = 0;
 
-    DU_TRY(du_bundle_pack(&du_sys_posix, root, index, 3, threads, out, sha256, &bytes, err));
+    DU_TRY(du_bundle_pack(&du_sys_posix, root, index, 3, threads, out, NULL, sha256, &bytes, err));
     return du_object_verify(&du_sys_posix, out, bytes, sha256, file, NULL, &check, err);
 }
 
 /* The bytes of `file` as if a verified manifest had named them. */
-static defupd_code unpack(const char *file, const struct du_bundle_want *want,
-                          const struct du_bundle_base *base, const char *into,
-                          struct du_index *index, uint64_t *reused, defupd_error *err)
+static defupd_code unpack(const char *file, const struct du_tree_want *want,
+                          const struct du_tree_base *base, const char *into, struct du_index *index,
+                          uint64_t *reused, defupd_error *err)
 {
     DU_AUTO_FD fd = open(file, O_RDONLY);
     struct stat st;
@@ -73,7 +73,7 @@ static void a_tree_comes_back_as_it_was_whatever_the_umask(void)
     make_tree("tree");
     T_OK(scan("tree", &index, &err), &err);
     T_OK(pack("tree", &index, "bundle", 1, &err), &err);
-    const struct du_bundle_want want = want_of(&index);
+    const struct du_tree_want want = want_of(&index);
     T_OK(unpack("bundle", &want, NULL, "out", &got, &reused, &err), &err);
     (void)umask(old);
     T_CHECK(reused == 0);
@@ -117,7 +117,7 @@ static void paths_beyond_ascii_keep_their_bytes_in_every_locale(void)
         T_OK(scan("tree", &index, &err), &err);
         T_OK(pack("tree", &index, "bundle", 1, &err), &err);
         T_CHECK(setlocale(LC_ALL, locales[1 - i]) != NULL);
-        const struct du_bundle_want want = want_of(&index);
+        const struct du_tree_want want = want_of(&index);
         T_OK(unpack("bundle", &want, NULL, "out", &got, &reused, &err), &err);
         T_CHECK(t_shell("diff -r tree out") == 0);
         T_CHECK(t_shell("rm -rf hand && mkdir hand && tar --zstd -xf bundle -C hand 2>/dev/null && "
@@ -153,8 +153,8 @@ static void unchanged_files_come_from_the_base_unless_it_is_not_trusted(void)
     T_OK(scan("new", &index, &err), &err);
     T_OK(pack("new", &index, "bundle", 1, &err), &err);
     DU_AUTO_FD root = open("old", O_RDONLY | O_DIRECTORY);
-    const struct du_bundle_base base = { .index = &old, .root = root, .trust = trust, .user = &t };
-    const struct du_bundle_want want = want_of(&index);
+    const struct du_tree_base base = { .index = &old, .root = root, .trust = trust, .user = &t };
+    const struct du_tree_want want = want_of(&index);
     T_OK(unpack("bundle", &want, &base, "out", &got, &reused, &err), &err);
     T_CHECK(t_shell("diff -r new out") == 0);
     T_CHECK(reused == 4); /* with space, tool, big, the long one; not empty, a, more */
@@ -165,7 +165,7 @@ static void what_the_manifest_did_not_sign_is_refused(void)
 {
     defupd_error err = { 0 };
     DU_AUTO_INDEX index = { 0 };
-    struct du_bundle_want want;
+    struct du_tree_want want;
     uint64_t reused;
 
     make_tree("tree");
@@ -221,7 +221,7 @@ static const struct {
 static void every_forbidden_member_is_refused_by_name(void)
 {
     for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
-        const struct du_bundle_want want = { .what = "demo 1", .size = 1000000, .files = 10 };
+        const struct du_tree_want want = { .what = "demo 1", .size = 1000000, .files = 10 };
         DU_AUTO_INDEX got = { 0 };
         defupd_error err = { 0 };
         uint64_t reused;
@@ -253,7 +253,7 @@ static void frames_that_are_cut_doubled_or_too_wide_are_refused(void)
     };
 
     for (size_t i = 0; i < sizeof make / sizeof make[0]; i++) {
-        const struct du_bundle_want want = { .what = "demo 1", .size = 1000000, .files = 10 };
+        const struct du_tree_want want = { .what = "demo 1", .size = 1000000, .files = 10 };
         DU_AUTO_INDEX got = { 0 };
         defupd_error err = { 0 };
         uint64_t reused;
@@ -277,7 +277,7 @@ static void every_flipped_byte_is_refused_or_yields_the_tree(void)
     T_CHECK(t_shell("mkdir tree && printf 'rule one' > tree/a && printf 'rule two' > tree/b") == 0);
     T_OK(scan("tree", &index, &err), &err);
     T_OK(pack("tree", &index, "bundle", 1, &err), &err);
-    const struct du_bundle_want want = want_of(&index);
+    const struct du_tree_want want = want_of(&index);
     T_CHECK(stat("bundle", &st) == 0);
     for (off_t at = 0; at < st.st_size; at++) {
         DU_AUTO_INDEX got = { 0 };

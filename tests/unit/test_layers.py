@@ -32,7 +32,7 @@ DOORS = {
     r"archive(_entry)?\.h": {"bundle"},
     r"zstd|zdict": {"bundle"},
     r"lzma": {"bundle", "delta"},
-    r"divsufsort": {"publish"},
+    r"divsufsort": {"delta"},
     r"openssl/": {"publish"},
     r"microhttpd": {"agent"},
     r"systemd/": {"agent"},
