@@ -97,7 +97,7 @@ static void targets(struct du_doc **doc)
     FUZZ_CHECK(trust != NULL);
     trust->root = some_root();
     trust->targets = du_take(doc);
-    du_trust_components(trust, any_name, NULL);
+    (void)!du_trust_components(trust, any_name, NULL, &err);
     du_trust_roles(trust, any_role, NULL);
     search(trust, "tetra/manifest.xml");
     list = du_json_object(trust->targets->content, "targets");

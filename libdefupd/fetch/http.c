@@ -218,9 +218,11 @@ defupd_code du_http_prepare(struct du_fetch *fetch, const struct du_fetch_option
     CURL *curl = fetch->curl;
     const uint32_t connect_ms =
         options->connect_timeout_ms != 0 ? options->connect_timeout_ms : 10000;
-    bool ok = true;
+    CURLcode first = CURLE_OK, rc;
 
-#define SET(option, value) ok = curl_easy_setopt(curl, option, value) == CURLE_OK && ok
+#define SET(option, value)                      \
+    rc = curl_easy_setopt(curl, option, value); \
+    first = first != CURLE_OK ? first : rc
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* each hop is checked and has its own credentials */
@@ -254,9 +256,11 @@ defupd_code du_http_prepare(struct du_fetch *fetch, const struct du_fetch_option
     SET(CURLOPT_XFERINFOFUNCTION, on_progress);
     SET(CURLOPT_NOPROGRESS, 0L);
 #undef SET
-    return ok ? DEFUPD_OK
-              : DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "%s cannot do what is needed of it",
-                        curl_version());
+    if (first == CURLE_OUT_OF_MEMORY)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
+    return first == CURLE_OK ? DEFUPD_OK
+                             : DU_FAIL(err, DEFUPD_E_UNSUPPORTED,
+                                       "%s cannot do what is needed of it", curl_version());
 }
 
 /* What curl_easy_perform() does, but callbacks have their say more often than once a second. */

@@ -57,14 +57,15 @@ static defupd_code key_of(const struct du_json *keys, const char *keyid, struct 
     return DEFUPD_OK;
 }
 
-static bool signature_holds(const struct du_key *key, struct du_bytes message, const char *hex)
+static bool signature_holds(const struct du_key *key, struct du_bytes message, const char *hex,
+                            bool *nomem)
 {
     unsigned char signature[SIGNATURE_BYTES_MAX];
     const size_t digits = strlen(hex);
 
     return digits % 2 == 0 && digits / 2 <= sizeof signature &&
            du_unhex(signature, digits / 2, hex) &&
-           du_key_verify(key, message, (struct du_bytes){ signature, digits / 2 });
+           du_key_holds(key, message, (struct du_bytes){ signature, digits / 2 }, nomem);
 }
 
 /* We do not require that a key id is the digest of its key: the specification names one way to
@@ -90,16 +91,19 @@ static defupd_code count_keys(const struct du_doc *doc, const struct du_json *ke
         const char *keyid = du_json_text(du_json_at(keyids, i));
         const char *hex = keyid != NULL ? signature_of(signatures, keyid) : NULL;
         struct du_key *key = NULL;
+        bool nomem = false;
 
         if (hex == NULL)
             continue;
         DU_TRY(key_of(keys, keyid, &key, err));
         if (key == NULL)
             continue;
-        if (counted(tally, key) || !signature_holds(key, message, hex))
+        if (counted(tally, key) || !signature_holds(key, message, hex, &nomem))
             du_key_free(key);
         else
             tally->key[tally->count++] = key;
+        if (nomem) /* not "too few signatures", which would be an alarm */
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to check a signature");
     }
     return DEFUPD_OK;
 }

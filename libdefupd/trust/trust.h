@@ -212,9 +212,10 @@ DEFUPD_MUST_CHECK defupd_code du_trust_check_expiry(const struct du_trust *trust
 
 /* Tell each component that the repository offers: targets "COMPONENT/manifest.xml" of the top-level
  * targets role, and delegations with a path "COMPONENT/" "*" or "COMPONENT/manifest.xml". In order
- * of names, each once. */
-void du_trust_components(const struct du_trust *trust, void (*each)(void *user, const char *name),
-                         void *user);
+ * of names, each once; none at all when there is no memory for them. */
+DEFUPD_MUST_CHECK defupd_code du_trust_components(const struct du_trust *trust,
+                                                  void (*each)(void *user, const char *name),
+                                                  void *user, defupd_error *err);
 
 /* Tell each trusted role: see defupd_client_trust_show(). */
 struct du_role_info {

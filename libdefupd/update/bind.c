@@ -216,6 +216,16 @@ defupd_code du_bind_trust(struct du_run *run, defupd_error *err)
     return du_refresh_load(&run->trust, &io, &options, err);
 }
 
+defupd_code du_bind_trust_if_sound(struct du_run *run, defupd_error *err)
+{
+    defupd_error why = { 0 };
+
+    if (du_bind_trust(run, &why) != DEFUPD_E_NOMEM)
+        return DEFUPD_OK;
+    *err = why;
+    return why.code;
+}
+
 defupd_code du_bind_manifest(struct du_run *run, const char *component, struct du_manifest **out,
                              defupd_error *err)
 {

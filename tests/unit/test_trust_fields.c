@@ -319,13 +319,13 @@ static void components_and_roles_are_shown(void)
     repo_publish(&r);
     end_init(&e, &r);
     T_OK(end_open(&e, &first, &err), &err);
-    du_trust_components(first, list_name, names);
+    T_OK(du_trust_components(first, list_name, names, &err), &err);
     T_SAME(names, "");
     T_CHECK(du_trust_version(first, "root") == 1 && du_trust_version(first, "timestamp") == 0);
     T_CHECK(du_trust_expires(first, "timestamp") == 0);
     T_OK(end_cycle(&e, NOW, &err), &err);
     T_OK(end_open(&e, &trust, &err), &err);
-    du_trust_components(trust, list_name, names);
+    T_OK(du_trust_components(trust, list_name, names, &err), &err);
     T_SAME(names, "ips posture tetra yara ");
     du_trust_roles(trust, list_role, roles);
     T_CHECK(strncmp(roles, "root=1/1/ed25519:", 17) == 0);
