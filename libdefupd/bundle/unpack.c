@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/scope.h"
 #include "bundle/bundle.h"
@@ -33,6 +34,7 @@ struct unpack {
 
     ZSTD_DStream *zstd;
     struct archive *archive;
+    struct archive_entry *entry;
     unsigned char *in, *out, *whole;
     ZSTD_inBuffer pending; /* compressed bytes not yet taken */
     uint64_t at;           /* next byte of the bundle to read */
@@ -47,6 +49,7 @@ static void unpack_end(struct unpack *u)
 {
     if (u->archive != NULL)
         (void)archive_read_free(u->archive);
+    archive_entry_free(u->entry);
     (void)ZSTD_freeDStream(u->zstd);
     free(u->in);
     free(u->out);
@@ -91,6 +94,8 @@ static defupd_code inflate(struct unpack *u, size_t *count)
                                "the bundle of %s ends in the middle of its frame", u->want->what);
         }
         rc = ZSTD_decompressStream(u->zstd, &out, &u->pending);
+        if (ZSTD_getErrorCode(rc) == ZSTD_error_memory_allocation)
+            return DU_FAIL(u->err, DEFUPD_E_NOMEM, "no memory to unpack %s", u->want->what);
         if (ZSTD_isError(rc))
             return DU_FAIL(u->err, DEFUPD_E_BUNDLE_FORMAT,
                            "the bundle of %s cannot be unpacked: %s", u->want->what,
@@ -122,7 +127,8 @@ static defupd_code archive_failed(struct unpack *u)
 {
     if (u->failed != DEFUPD_OK)
         return u->failed;
-    if (archive_errno(u->archive) == ENOMEM)
+    /* Without memory for its own message it gives none. */
+    if (archive_errno(u->archive) == ENOMEM || archive_error_string(u->archive) == NULL)
         return DU_FAIL(u->err, DEFUPD_E_NOMEM, "no memory to unpack %s", u->want->what);
     return DU_FAIL(u->err, DEFUPD_E_BUNDLE_FORMAT, "the bundle of %s cannot be unpacked: %s",
                    u->want->what, archive_error_string(u->archive));
@@ -135,14 +141,18 @@ static defupd_code open_archive(struct unpack *u)
     u->whole = malloc(WHOLE_BYTES);
     u->zstd = ZSTD_createDStream();
     u->archive = archive_read_new();
-    if (u->in == NULL || u->out == NULL || u->whole == NULL || u->zstd == NULL ||
-        u->archive == NULL)
+    /* An entry of our own: the archive's is NULL when there was no memory for it. */
+    u->entry = u->archive != NULL ? archive_entry_new2(u->archive) : NULL;
+    if (u->in == NULL || u->out == NULL || u->whole == NULL || u->zstd == NULL || u->entry == NULL)
         return DU_FAIL(u->err, DEFUPD_E_NOMEM, "no memory to unpack %s", u->want->what);
     if (ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, DU_BUNDLE_WINDOW_LOG)))
         return DU_FAIL(u->err, DEFUPD_E_BUG, "zstd takes no window limit");
-    /* One format and nothing else: what libarchive can also read is no business of ours. */
+    /* One format and nothing else: what libarchive can also read is no business of ours. In single
+     * steps, because archive_read_open() passes over a failure of the second and then dies. */
     if (archive_read_support_format_tar(u->archive) != ARCHIVE_OK ||
-        archive_read_open(u->archive, u, NULL, give, NULL) != ARCHIVE_OK)
+        archive_read_set_callback_data(u->archive, u) != ARCHIVE_OK ||
+        archive_read_set_read_callback(u->archive, give) != ARCHIVE_OK ||
+        archive_read_open1(u->archive) != ARCHIVE_OK)
         return archive_failed(u);
     return DEFUPD_OK;
 }
@@ -273,16 +283,15 @@ static defupd_code unpack_large(struct unpack *u, const char *path, uint64_t siz
 
 static defupd_code unpack_members(struct unpack *u)
 {
-    struct archive_entry *entry;
     int rc;
 
-    while ((rc = archive_read_next_header(u->archive, &entry)) == ARCHIVE_OK) {
+    while ((rc = archive_read_next_header2(u->archive, u->entry)) == ARCHIVE_OK) {
         unsigned char sha256[DU_SHA256_BYTES];
         const char *path = NULL;
         uint64_t size = 0;
         bool exec = false;
 
-        DU_TRY(check_member(u, entry, &path, &size, &exec));
+        DU_TRY(check_member(u, u->entry, &path, &size, &exec));
         DU_TRY(size <= WHOLE_BYTES ? unpack_small(u, path, (size_t)size, exec, sha256)
                                    : unpack_large(u, path, size, exec, sha256));
         DU_TRY(du_index_add(u->index, path, size, sha256, exec, u->err));

@@ -67,8 +67,16 @@ bool du_key_same(const struct du_key *a, const struct du_key *b);
 
 /* Does `signature` over `message` verify? ECDSA signatures are ASN.1 DER over SHA-256; RSA ones are
  * PSS with MGF1-SHA256 and any salt length. Malformed signatures are false, not errors. Stateless:
- * any thread. */
-bool du_key_verify(const struct du_key *key, struct du_bytes message, struct du_bytes signature);
+ * any thread. *nomem becomes true when it is false for lack of memory. */
+bool du_key_holds(const struct du_key *key, struct du_bytes message, struct du_bytes signature,
+                  bool *nomem);
+static inline bool du_key_verify(const struct du_key *key, struct du_bytes message,
+                                 struct du_bytes signature)
+{
+    bool nomem = false;
+
+    return du_key_holds(key, message, signature, &nomem);
+}
 
 /* "mbedTLS 2.28.3, libsodium 1.0.18" */
 void du_crypto_versions(char *out, size_t size);

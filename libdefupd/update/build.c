@@ -35,10 +35,9 @@ static void base_free(struct base *base)
 
 /* By its bytes. */
 static bool is_content_right(const struct du_sys *sys, const struct du_file *file, int root,
-                             const struct du_tick *tick)
+                             const struct du_tick *tick, defupd_error *err)
 {
     DU_AUTO_PLACE place;
-    defupd_error err = { 0 };
     unsigned char sha256[DU_SHA256_BYTES];
     const char *name;
     struct stat st;
@@ -46,28 +45,31 @@ static bool is_content_right(const struct du_sys *sys, const struct du_file *fil
     int dir;
 
     du_place_init(&place, sys, root);
-    if (du_place_parent(&place, file->path, false, &dir, &name, &err) != DEFUPD_OK)
+    if (du_place_parent(&place, file->path, false, &dir, &name, err) != DEFUPD_OK)
         return false;
     DU_AUTO_FD fd = sys->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
         (st.st_mode & 07777) != (file->exec ? 0755U : 0644U) || (uint64_t)st.st_size != file->size)
         return false;
-    return du_file_hash(sys, fd, file->path, tick, sha256, &size, &err) == DEFUPD_OK &&
+    return du_file_hash(sys, fd, file->path, tick, sha256, &size, err) == DEFUPD_OK &&
            size == file->size && memcmp(sha256, file->sha256, DU_SHA256_BYTES) == 0;
 }
 
 bool du_file_is_right(const struct du_sys *sys, const struct du_record *record,
-                      const struct du_file *file, int root, const struct du_tick *tick)
+                      const struct du_file *file, int root, const struct du_tick *tick,
+                      defupd_error *err)
 {
     return (record != NULL && du_record_holds(sys, record, file, root)) ||
-           is_content_right(sys, file, root, tick);
+           is_content_right(sys, file, root, tick, err);
 }
 
 static bool trust_installed(void *user, const struct du_file *file)
 {
     const struct base *base = user;
+    defupd_error ignored = { 0 };
 
-    return du_file_is_right(base->sys, base->doubt ? NULL : &base->record, file, base->root, NULL);
+    return du_file_is_right(base->sys, base->doubt ? NULL : &base->record, file, base->root, NULL,
+                            &ignored);
 }
 
 /* The tree between was compared with its digest a moment ago, and nobody else may enter staging/.

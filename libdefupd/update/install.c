@@ -24,11 +24,17 @@ defupd_code du_version_check(struct du_run *run, const char *component, uint64_t
     DU_TRY(du_store_version_dir(&run->ctx->store, component, version, &root, err));
     for (size_t i = 0; i < record.index.count; i++) {
         const struct du_file *file = &record.index.file[i];
+        defupd_error why = { 0 };
 
-        if (!du_file_is_right(run->ctx->sys, doubt ? NULL : &record, file, root, &tick))
+        if (du_file_is_right(run->ctx->sys, doubt ? NULL : &record, file, root, &tick, &why)) {
+            DU_TRY(tick.fn(tick.user, 0, err));
+            continue;
+        }
+        if (why.code != DEFUPD_E_CANCELLED && why.code != DEFUPD_E_NOMEM)
             return DU_FAIL(err, DEFUPD_E_DAMAGED, "%s %" PRIu64 " on disk is damaged: '%s'",
                            component, version, file->path);
-        DU_TRY(tick.fn(tick.user, 0, err));
+        *err = why;
+        return why.code;
     }
     if (doubt) /* somebody has put it right */
         du_distrust_forget(run, component, version);

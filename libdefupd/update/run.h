@@ -76,6 +76,9 @@ void du_bind_io(struct du_run *run, struct du_refresh_io *io);
 void du_bind_options(const struct du_run *run, struct du_refresh_options *options);
 /* Open trust/ and load what is trusted; `pin` also from the options. */
 DEFUPD_MUST_CHECK defupd_code du_bind_trust(struct du_run *run, defupd_error *err);
+/* The same where trust is welcome, not needed: run->trust stays NULL when there is none or it does
+ * not hold. Lack of memory says nothing about it, and is the only failure. */
+DEFUPD_MUST_CHECK defupd_code du_bind_trust_if_sound(struct du_run *run, defupd_error *err);
 /* Keep what the run trusted for the handle's next look; run->trust is NULL afterwards. */
 void du_bind_keep(struct du_run *run);
 /* The verified manifest of a component, from disk or source; *out NULL when it is not offered and
@@ -147,9 +150,11 @@ DEFUPD_MUST_CHECK defupd_code du_run_unpack(struct du_run *run, const char *comp
                                             const struct du_release *release, bool reuse, int *fd,
                                             struct du_index *index, defupd_error *err);
 /* By inode, size and time when a record is given; else, since they may have changed harmlessly (a
- * restored backup), by its bytes. */
+ * restored backup), by its bytes. A cancel or lack of memory while they are read says nothing about
+ * the file, and is in err when the answer is false. */
 bool du_file_is_right(const struct du_sys *sys, const struct du_record *record,
-                      const struct du_file *file, int root, const struct du_tick *tick);
+                      const struct du_file *file, int root, const struct du_tick *tick,
+                      defupd_error *err);
 
 /* --- install.c --- */
 /* Make the part's target stand complete in versions/. */
