@@ -16,6 +16,11 @@
 /* A digest needs little; thread-local data of the host's libraries may come out of it too. */
 #define STACK_BYTES (256U * 1024)
 
+/* A large file is handed to the disk in such steps, and when it is kept: it works while the next
+ * content is made. On ext4 (tests/bench/rewrite.c) one file of 200 MB and its sync take 0.20 s
+ * instead of 0.31, 500 of 0.4 MB 0.43 instead of 0.55. Smaller ones are quicker in one go. */
+#define EARLY_BYTES (8U * 1024 * 1024)
+
 struct du_sink_helper {
     pthread_t thread;
     pthread_mutex_t lock; /* over what follows */
@@ -135,6 +140,13 @@ static defupd_code write_out(struct du_sink *sink, defupd_error *err)
     return du_write_all(sink->place->sys, sink->fd, filling(sink), sink->fill, sink->path, err);
 }
 
+static void begin_to_sync(struct du_sink *sink)
+{
+    sink->place->sys->write_early(sink->fd, (off_t)sink->early,
+                                  (off_t)(sink->written - sink->early));
+    sink->early = sink->written;
+}
+
 /* A full buffer of a large file, or its last: hashed over there while it is written here. */
 static defupd_code pass_on(struct du_sink *sink, defupd_error *err)
 {
@@ -143,7 +155,10 @@ static defupd_code pass_on(struct du_sink *sink, defupd_error *err)
     else
         du_hash_update(&sink->hash, filling(sink), sink->fill);
     DU_TRY(write_out(sink, err));
+    sink->written += sink->fill;
     sink->fill = 0;
+    if (sink->written - sink->early >= EARLY_BYTES)
+        begin_to_sync(sink);
     if (sink->helper != NULL) {
         sink->next = (sink->next + 1) % DU_SINK_BUFFERS;
         settle(sink->helper, DU_SINK_BUFFERS - 1); /* the next buffer is free again */
@@ -174,6 +189,7 @@ defupd_code du_sink_open(struct du_sink *sink, const char *path, uint64_t size, 
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to write '%s'", path);
     memcpy(sink->path, path, len + 1);
     sink->size = sink->left = size;
+    sink->written = sink->early = 0;
     sink->exec = exec;
     sink->fill = 0;
     sink->digested = false;
@@ -231,6 +247,8 @@ defupd_code du_sink_keep(struct du_sink *sink, defupd_error *err)
         return DU_FAIL(err, DEFUPD_E_BUG, "'%s' is kept before its digest is known", sink->path);
     if (is_small(sink))
         DU_TRY(write_out(sink, err));
+    else
+        begin_to_sync(sink);
     du_fd_close(&sink->fd);
     sink->open = false;
     return DEFUPD_OK;

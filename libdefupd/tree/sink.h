@@ -40,9 +40,10 @@ struct du_sink {
 
     /* the file at hand */
     bool open, digested, exec;
-    int fd; /* -1 as long as nothing of it is on disk */
-    uint64_t size, left;
-    struct du_hash hash; /* of a large one; the helper's while it has work */
+    int fd;                  /* -1 as long as nothing of it is on disk */
+    uint64_t size, left;     /* announced, and still to come */
+    uint64_t written, early; /* of a large one: written, and of that handed to the disk */
+    struct du_hash hash;     /* of a large one; the helper's while it has work */
     char path[DU_PATH_MAX + 1];
 };
 

@@ -299,6 +299,41 @@ static void a_path_that_is_taken_is_refused(void)
     }
 }
 
+static uint64_t early_bytes, early_calls;
+
+static void count_early(int fd, off_t from, off_t count)
+{
+    T_CHECK(fd >= 0 && count > 0 && (uint64_t)from == early_bytes);
+    early_bytes += (uint64_t)count;
+    early_calls++;
+}
+
+static void large_files_go_to_the_disk_early_and_each_byte_once(void)
+{
+    const uint64_t size = (20U << 20) + 5;
+    unsigned char sha256[DU_SHA256_BYTES];
+    struct du_sys sys = du_sys_posix;
+    defupd_error err = { 0 };
+    struct kit kit;
+
+    sys.write_early = count_early;
+    kit_start(&kit, &sys);
+    T_OK(put(&kit.sink, "small", DU_SINK_SMALL, B, sha256, &err), &err);
+    T_OK(du_sink_keep(&kit.sink, &err), &err);
+    T_CHECK(early_calls == 0);
+    T_OK(du_sink_open(&kit.sink, "large", size, false, &err), &err);
+    for (uint64_t left = size; left > 0;) {
+        const size_t count = left < 1000000 ? (size_t)left : 1000000;
+        T_OK(du_sink_data(&kit.sink, content, count, &err), &err);
+        left -= count;
+    }
+    T_OK(du_sink_digest(&kit.sink, sha256, &err), &err);
+    T_CHECK(early_calls == 2);
+    T_OK(du_sink_keep(&kit.sink, &err), &err);
+    T_CHECK(early_calls == 3 && early_bytes == size);
+    kit_end(&kit);
+}
+
 static defupd_code put_all(struct du_sink *sink, defupd_error *err)
 {
     unsigned char sha256[DU_SHA256_BYTES];
@@ -355,6 +390,7 @@ int main(void)
     T_RUN(a_sink_may_end_in_the_middle_of_a_file);
     T_RUN(calls_out_of_order_are_refused);
     T_RUN(a_path_that_is_taken_is_refused);
+    T_RUN(large_files_go_to_the_disk_early_and_each_byte_once);
     T_RUN(a_failing_disk_is_reported_and_nothing_is_left_open);
     return T_DONE();
 }
