@@ -49,7 +49,8 @@ static defupd_code put_in_place(const struct defupd_repo *repo, const struct du_
 }
 
 static defupd_code pack(const struct defupd_repo *repo, const struct du_dirs *dirs, int root,
-                        const struct du_index *index, struct du_object *object, defupd_error *err)
+                        const struct du_index *index, const struct du_tick *tick,
+                        struct du_object *object, defupd_error *err)
 {
     const struct du_sys *sys = repo->sys;
     DU_AUTO_FD fd =
@@ -59,22 +60,22 @@ static defupd_code pack(const struct defupd_repo *repo, const struct du_dirs *di
         return DU_FAIL_IO(err, "create objects/" DU_REPO_TMP);
     if (sys->fchmod(fd, 0644) != 0)
         return DU_FAIL_IO(err, "set the mode of objects/" DU_REPO_TMP);
-    DU_TRY(du_bundle_pack(sys, root, index, (int)repo->level, repo->threads, fd, object->sha256,
-                          &object->bytes, err));
+    DU_TRY(du_bundle_pack(sys, root, index, (int)repo->level, repo->threads, fd, tick,
+                          object->sha256, &object->bytes, err));
     if (sys->fsync(fd) != 0)
         return DU_FAIL_IO(err, "sync objects/" DU_REPO_TMP);
     return put_in_place(repo, dirs, object, err);
 }
 
 defupd_code du_object_make(const struct defupd_repo *repo, const struct du_dirs *dirs, int root,
-                           const struct du_index *index, struct du_object *object,
-                           defupd_error *err)
+                           const struct du_index *index, const struct du_tick *tick,
+                           struct du_object *object, defupd_error *err)
 {
     defupd_code rc;
 
     *object = (struct du_object){ 0 };
     (void)snprintf(object->codec, sizeof object->codec, "%s", DU_BUNDLE_CODEC);
-    rc = pack(repo, dirs, root, index, object, err);
+    rc = pack(repo, dirs, root, index, tick, object, err);
     if (rc != DEFUPD_OK)
         (void)repo->sys->unlinkat(dirs->objects, DU_REPO_TMP, 0);
     return rc;

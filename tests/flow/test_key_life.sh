@@ -259,37 +259,27 @@ passphrases_come_from_a_file_or_the_terminal() {
     # Nobody to ask: setsid takes the terminal away.
     want 77 setsid -w defupd-publish --repo repo refresh
     says 'no terminal to ask'
-    cat >terminal.py <<'END'
-import os, pty, sys
-answers, command = sys.argv[1].split("|"), sys.argv[2:]
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(command[0], command)
-said = b""
-while True:
-    try:
-        got = os.read(fd, 1000)
-    except OSError:
-        break
-    if not got:
-        break
-    said += got
-    if answers and said.rstrip().endswith(b".pem:"):
-        os.write(fd, answers.pop(0).encode() + b"\n")
-        said += b"[answered]"  # so that the prompt's last blank is not taken for another
-sys.stdout.write(said.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-END
-    want 0 timeout 60 /usr/bin/python3 terminal.py 'open sesame' defupd-publish --repo repo refresh
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" 'open sesame' defupd-publish --repo repo refresh
     says 'Passphrase of timestamp-'
     ! grep -q sesame out || fail 'it was echoed'
-    want 0 timeout 60 /usr/bin/python3 terminal.py 'very new|very new' defupd-publish --keys other \
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|very new' defupd-publish --keys other \
         key generate root --passphrase
     grep -q 'ENCRYPTED PRIVATE KEY' other/root-*.pem || fail 'the key is not encrypted'
-    want 77 timeout 60 /usr/bin/python3 terminal.py 'very new|very old' defupd-publish --keys another \
+    want 77 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|very old' defupd-publish --keys another \
         key generate root --passphrase
     says 'differ'
     [ -z "$(ls another)" ] || fail 'a key was stored'
+    # The interrupt key at the prompt: the terminal is as before, and nothing was done.
+    want 75 timeout 60 "$SOURCE/tests/tools/terminal.py" '^C' defupd-publish --repo repo refresh
+    says 'cancelled'
+    says '[echo]'
+    want 75 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|^C' defupd-publish --keys another \
+        key generate root --passphrase
+    says '[echo]'
+    [ -z "$(ls another)" ] || fail 'a key was stored'
+    want 77 timeout 60 "$SOURCE/tests/tools/terminal.py" "$(printf 'x%.0s' {1..1100})" \
+        defupd-publish --repo repo refresh
+    says 'the passphrase is longer than 1024 bytes'
 }
 
 for test in clients_that_are_one_two_and_five_roots_behind_catch_up \
