@@ -482,6 +482,7 @@ defupd_code du_deltas_make(const struct du_shop *shop, struct du_manifest *manif
             total += total_of(&manifest->release[deltas->job[i].source], &manifest->release[0]);
     du_task_start(&task, shop->repo, DEFUPD_REPO_DELTAS, manifest->component,
                   manifest->release[0].version, total);
+    DU_TRY(task.tick.fn(&task, 0, err));
     DU_TRY(start_crew(&crew, &task, err));
     take_results(deltas, manifest);
     return DEFUPD_OK;
