@@ -29,7 +29,8 @@ defupd_code du_object_open(const struct defupd_repo *repo, const struct du_dirs 
     const struct object_name name = name_of(object->sha256);
     DU_AUTO_FD dir = -1;
 
-    DU_TRY(du_dir_open(repo->sys, dirs->objects, name.dir, false, 0, &dir, err));
+    if (du_dir_open(repo->sys, dirs->objects, name.dir, false, 0, &dir, err) != DEFUPD_OK)
+        return du_err_prefix(err, "open objects/%s/%s", name.dir, name.file);
     *fd = repo->sys->openat(dir, name.file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (*fd < 0)
         return DU_FAIL_IO(err, "open objects/%s/%s", name.dir, name.file);

@@ -27,8 +27,9 @@ struct audit {
     bool no_memory;
 };
 
-static void tell(const struct audit *audit, defupd_repo_say_fn say, const char *format,
-                 va_list args)
+__attribute__((format(printf, 3, 0))) static void tell(const struct audit *audit,
+                                                       defupd_repo_say_fn say, const char *format,
+                                                       va_list args)
 {
     char line[DEFUPD_ERROR_MESSAGE_MAX + 256];
 

@@ -8,6 +8,7 @@ the answer ^C is the interrupt key. What the terminal showed goes to standard ou
 """
 import os
 import pty
+import select
 import sys
 import termios
 
@@ -16,18 +17,10 @@ master, slave = pty.openpty()
 pid = os.fork()
 if pid == 0:
     os.close(master)
-    os.login_tty(slave) if hasattr(os, "login_tty") else None
-    if not hasattr(os, "login_tty"):
-        import fcntl
-        os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        for fd in range(3):
-            os.dup2(slave, fd)
+    os.login_tty(slave)
     os.execvp(command[0], command)
 
 said = b""
-os.set_blocking(master, True)
-import select
 while True:
     ready = select.select([master], [], [], 0.05)[0]
     if ready:

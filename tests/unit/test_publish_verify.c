@@ -119,24 +119,21 @@ static void expiry_is_found_role_by_role(void)
     }
 }
 
-/* Signed by the right keys, and still wrong: only unpacking shows it. */
-static void an_object_of_another_tree_is_found(void)
+/* Publish a manifest of tetra that `spoil` has changed, under the right signatures. */
+static void publish_spoilt(defupd_repo *repo, void (*spoil)(struct du_manifest *manifest))
 {
     defupd_error err = { 0 };
-    T_AUTO_REPO *repo = t_repo(NULL);
     DU_AUTO_WORK work = DU_WORK;
     DU_AUTO_NEXT next = { 0 };
     DU_AUTO_MANIFEST *manifest = NULL;
     DU_AUTO_BUF text = DU_BUF(DU_MANIFEST_BYTES_MAX);
     char name[DU_META_NAME];
-    struct t_said found = { 0 };
     struct du_json *part = NULL;
     DU_AUTO_FD dir = -1;
 
-    prepare(repo);
     T_OK(du_work_begin(repo, &work, &err), &err);
     T_OK(du_state_manifest(repo, &work.dirs, &work.state, "tetra", &manifest, &err), &err);
-    manifest->release[0].tree[0] ^= 1;
+    spoil(manifest);
     T_OK(du_manifest_write(manifest, &text, &err), &err);
     T_OK(du_next_edit(&work.dirs, &work.state, &next, "targets", &part, &err), &err);
     T_CHECK(du_part_target(part, "tetra", du_buf_bytes(&text)));
@@ -148,9 +145,49 @@ static void an_object_of_another_tree_is_found(void)
     T_OK(du_dir_open(repo->sys, work.dirs.targets, "tetra", false, 0, &dir, &err), &err);
     T_OK(du_file_replace(repo->sys, dir, name, text.data, text.len, 0644, &err), &err);
     T_OK(du_work_write(repo, &work, &next, &err), &err);
-    du_work_end(&work);
+}
+
+static void another_tree(struct du_manifest *manifest)
+{
+    manifest->release[0].tree[0] ^= 1;
+}
+
+/* Signed by the right keys, and still wrong: only unpacking shows it. */
+static void an_object_of_another_tree_is_found(void)
+{
+    defupd_error err = { 0 };
+    T_AUTO_REPO *repo = t_repo(NULL);
+    struct t_said found = { 0 };
+
+    prepare(repo);
+    publish_spoilt(repo, another_tree);
     T_FAILS(defupd_repo_verify(repo, t_say, &found, &err), DEFUPD_E_REPO, &err);
     T_CHECK(found.lines == 1 && strstr(found.text, "tetra 2: ") != NULL);
+}
+
+static void a_delta(struct du_manifest *manifest)
+{
+    struct du_release *release = &manifest->release[0];
+
+    release->delta = calloc(1, sizeof *release->delta);
+    T_CHECK(release->delta != NULL);
+    release->deltas = 1;
+    release->delta[0] = manifest->release[1].full; /* any bytes will do for an object */
+    release->delta[0].from = 1;
+    release->delta[0].sha256[0] ^= 1;
+    (void)snprintf(release->delta[0].codec, sizeof release->delta[0].codec, "1");
+}
+
+static void a_missing_delta_is_found(void)
+{
+    defupd_error err = { 0 };
+    T_AUTO_REPO *repo = t_repo(NULL);
+    struct t_said found = { 0 };
+
+    prepare(repo);
+    publish_spoilt(repo, a_delta);
+    T_FAILS(defupd_repo_verify(repo, t_say, &found, &err), DEFUPD_E_REPO, &err);
+    T_CHECK(found.lines == 1 && strstr(found.text, "tetra 2: open objects/") != NULL);
 }
 
 static void verify_needs_no_key_and_leaves_nothing_behind(void)
@@ -380,6 +417,7 @@ int main(void)
     T_RUN(a_truncated_or_grown_object_is_found);
     T_RUN(expiry_is_found_role_by_role);
     T_RUN(an_object_of_another_tree_is_found);
+    T_RUN(a_missing_delta_is_found);
     T_RUN(verify_needs_no_key_and_leaves_nothing_behind);
     T_RUN(roles_and_components_are_told_with_signatures_and_objects);
     T_RUN(what_expires_soon_is_warned_of_with_days);
