@@ -42,7 +42,7 @@ class Pair:
         self.name, self.about, self.work = name, about, work
         os.makedirs(work, exist_ok=True)
         self.old_tree, self.new_tree = self.take(old, "old"), self.take(new, "new")
-        self.old_files, self.new_files = list_tree(self.old_tree), list_tree(self.new_tree)
+        self.old_files, self.new_files = each_tree_file(self.old_tree), each_tree_file(self.new_tree)
         self.single = len(self.old_files) == 1 and list(self.old_files) == list(self.new_files)
         self.old, self.new = self.one_file("old"), self.one_file("new")
         known = {digest for digest, _, _ in self.old_files.values()}
@@ -70,7 +70,7 @@ class Pair:
             return os.path.join(tree, next(iter(self.old_files)))
         path = os.path.join(self.work, name + ".tar")
         with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
-            for entry in sorted(list_tree(tree), key=os.fsencode):
+            for entry in sorted(each_tree_file(tree), key=os.fsencode):
                 info = archive.gettarinfo(os.path.join(tree, entry), entry)
                 info.uid = info.gid = info.mtime = 0
                 info.uname = info.gname = ""
@@ -91,7 +91,7 @@ class Pair:
                             "old": os.path.getsize(self.old), "new": os.path.getsize(self.new)}}
 
 
-def list_tree(tree):
+def each_tree_file(tree):
     """path -> digest, size, executable."""
     found = {}
     for folder, _, names in os.walk(tree):
