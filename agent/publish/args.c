@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tool.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <time.h>
-
-defupd_code pt_fail(defupd_error *err, defupd_code code, const char *format, ...)
-{
-    va_list args;
-
-    err->code = code;
-    err->sys_errno = 0;
-    err->origin = "agent/publish";
-    va_start(args, format);
-    (void)vsnprintf(err->message, sizeof err->message, format, args);
-    va_end(args);
-    return code;
-}
 
 bool pt_number(const char *text, uint64_t max, uint64_t *out)
 {

@@ -17,7 +17,8 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
                            "time of publication, YYYY-MM-DDTHH:MM:SSZ, not in the future; default: "
                            "now" },
     [PT_OPT_TYPE] = { "type", "TYPE",
-                      "ed25519, ecdsa or rsa; default: ecdsa for root and targets, else ed25519" },
+                      "ed25519, ecdsa or rsa; default: ecdsa for root, targets and components, "
+                      "else ed25519" },
     [PT_OPT_JSON] = { "json", NULL, "the result as one JSON object" },
     [PT_OPT_LISTEN] = { "listen", "ADDR:PORT",
                         "where to listen; default: 127.0.0.1:0, port 0 is any free one" },
@@ -42,7 +43,9 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
                                  "that are made; default: ask on the terminal" },
     [PT_OPT_PASSPHRASE] = { "passphrase", NULL,
                             "ask on the terminal for a passphrase of keys that are made" },
-    [PT_OPT_WITHIN] = { "within", "DAYS", "warn of what expires within these days; default: 0" },
+    [PT_OPT_WITHIN] = { "within", "DAYS",
+                        "warn of what expires within these days; default: root 60, "
+                        "others a quarter of their life" },
     [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
 
@@ -118,13 +121,14 @@ const struct pt_command pt_commands[] = {
       pt_add_release },
     { "refresh", "", "sign the timestamp anew",
       "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
-      "when "
-      "half of their life is over and their keys are there.",
+      "when half of their life is over and their keys are there.",
       0, 0, 0, pt_refresh },
     { "verify", "", "check the whole repository as a client and an auditor would",
       "Signatures, expiry, digests, and every object: there, right, and unpacking to its tree. "
-      "Needs no key. One line for each defect; exit code 65 when there is any. Objects are "
-      "unpacked below TMPDIR.",
+      "Needs no key; where root.json stands in the keys folder, the roots must go on from it. "
+      "Tells "
+      "roles with signatures and days left, components with objects, and each defect; exit code "
+      "65 when there is any. Objects are unpacked below TMPDIR.",
       0, 0, PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_WITHIN), pt_verify },
     { "serve", "", "serve the repository over HTTP, for trials",
       "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "

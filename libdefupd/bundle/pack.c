@@ -23,6 +23,7 @@ struct pack {
     int fd;
     struct du_hash hash;
     uint64_t bytes;
+    const struct du_tick *tick;
     defupd_error *err;
     defupd_code failed;
 };
@@ -45,6 +46,9 @@ static defupd_code deflate(struct pack *p, const void *bytes, size_t count, ZSTD
     do {
         ZSTD_outBuffer out = { p->out, p->out_size, 0 };
 
+        /* The end of a large tree is still in the works: it must be possible to stop there too. */
+        if (p->tick != NULL && p->tick->fn != NULL)
+            DU_TRY(p->tick->fn(p->tick->user, 0, p->err));
         rest = ZSTD_compressStream2(p->zstd, &out, &in, end);
         if (ZSTD_isError(rest))
             return DU_FAIL(p->err, DEFUPD_E_BUG, "compress: %s", ZSTD_getErrorName(rest));
@@ -156,6 +160,8 @@ static defupd_code write_content(struct pack *p, const struct du_file *file, int
         if (archive_write_data(p->archive, p->chunk, (size_t)got) != got)
             return archive_failed(p);
         left -= (uint64_t)got;
+        if (p->tick != NULL && p->tick->fn != NULL)
+            DU_TRY(p->tick->fn(p->tick->user, (uint64_t)got, p->err));
     }
     du_hash_final(&hash, sha256);
     if (left > 0 || memcmp(sha256, file->sha256, DU_SHA256_BYTES) != 0)
@@ -184,11 +190,11 @@ static defupd_code write_files(struct pack *p, int root, const struct du_index *
 }
 
 defupd_code du_bundle_pack(const struct du_sys *sys, int root, const struct du_index *index,
-                           int level, unsigned threads, int fd,
+                           int level, unsigned threads, int fd, const struct du_tick *tick,
                            unsigned char sha256[DU_SHA256_BYTES], uint64_t *bytes,
                            defupd_error *err)
 {
-    DU_AUTO(pack_end) struct pack p = { .sys = sys, .fd = fd, .err = err };
+    DU_AUTO(pack_end) struct pack p = { .sys = sys, .fd = fd, .tick = tick, .err = err };
     defupd_code rc;
 
     du_hash_init(&p.hash, DU_SHA256);

@@ -323,26 +323,6 @@ static defupd_code check_end(struct unpack *u)
     return DEFUPD_OK;
 }
 
-static defupd_code check_tree(const struct unpack *u)
-{
-    unsigned char tree[DU_SHA256_BYTES];
-
-    if (u->index->count > 0 && du_index_seal(u->index, u->err) != DEFUPD_OK)
-        return du_err_prefix(u->err, "%s", u->want->what);
-    if (u->index->count != u->want->files || u->index->bytes != u->want->size)
-        return DU_FAIL(
-            u->err, DEFUPD_E_TREE,
-            "%s unpacks to %zu files and %" PRIu64 " bytes, signed are %" PRIu64 " and %" PRIu64,
-            u->want->what, u->index->count, u->index->bytes, u->want->files, u->want->size);
-    if (u->index->count == 0)
-        return DU_FAIL(u->err, DEFUPD_E_TREE_FORBIDDEN, "%s: the tree has no file", u->want->what);
-    du_index_digest(u->index, tree);
-    if (!du_mem_equal(tree, u->want->tree, DU_SHA256_BYTES))
-        return DU_FAIL(u->err, DEFUPD_E_TREE,
-                       "%s unpacks to a tree that differs from the signed one", u->want->what);
-    return DEFUPD_OK;
-}
-
 defupd_code du_bundle_unpack(const struct du_sys *sys, const struct du_verified_file *bundle,
                              const struct du_tree_want *want, const struct du_tree_base *base,
                              int into, const struct du_tick *tick, struct du_index *index,
@@ -371,7 +351,7 @@ defupd_code du_bundle_unpack(const struct du_sys *sys, const struct du_verified_
     if (rc == DEFUPD_OK)
         rc = check_end(&u);
     if (rc == DEFUPD_OK)
-        rc = check_tree(&u);
+        rc = du_tree_check(index, want, err);
     return rc;
 }
 

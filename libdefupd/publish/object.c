@@ -28,7 +28,8 @@ defupd_code du_object_open(const struct defupd_repo *repo, const struct du_dirs 
     const struct object_name name = name_of(object->sha256);
     DU_AUTO_FD dir = -1;
 
-    DU_TRY(du_dir_open(repo->sys, dirs->objects, name.dir, false, 0, &dir, err));
+    if (du_dir_open(repo->sys, dirs->objects, name.dir, false, 0, &dir, err) != DEFUPD_OK)
+        return du_err_prefix(err, "open objects/%s/%s", name.dir, name.file);
     *fd = repo->sys->openat(dir, name.file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (*fd < 0)
         return DU_FAIL_IO(err, "open objects/%s/%s", name.dir, name.file);
@@ -49,7 +50,8 @@ static defupd_code put_in_place(const struct defupd_repo *repo, const struct du_
 }
 
 static defupd_code pack(const struct defupd_repo *repo, const struct du_dirs *dirs, int root,
-                        const struct du_index *index, struct du_object *object, defupd_error *err)
+                        const struct du_index *index, const struct du_tick *tick,
+                        struct du_object *object, defupd_error *err)
 {
     const struct du_sys *sys = repo->sys;
     DU_AUTO_FD fd =
@@ -59,22 +61,22 @@ static defupd_code pack(const struct defupd_repo *repo, const struct du_dirs *di
         return DU_FAIL_IO(err, "create objects/" DU_REPO_TMP);
     if (sys->fchmod(fd, 0644) != 0)
         return DU_FAIL_IO(err, "set the mode of objects/" DU_REPO_TMP);
-    DU_TRY(du_bundle_pack(sys, root, index, (int)repo->level, repo->threads, fd, object->sha256,
-                          &object->bytes, err));
+    DU_TRY(du_bundle_pack(sys, root, index, (int)repo->level, repo->threads, fd, tick,
+                          object->sha256, &object->bytes, err));
     if (sys->fsync(fd) != 0)
         return DU_FAIL_IO(err, "sync objects/" DU_REPO_TMP);
     return put_in_place(repo, dirs, object, err);
 }
 
 defupd_code du_object_make(const struct defupd_repo *repo, const struct du_dirs *dirs, int root,
-                           const struct du_index *index, struct du_object *object,
-                           defupd_error *err)
+                           const struct du_index *index, const struct du_tick *tick,
+                           struct du_object *object, defupd_error *err)
 {
     defupd_code rc;
 
     *object = (struct du_object){ 0 };
     (void)snprintf(object->codec, sizeof object->codec, "%s", DU_BUNDLE_CODEC);
-    rc = pack(repo, dirs, root, index, object, err);
+    rc = pack(repo, dirs, root, index, tick, object, err);
     if (rc != DEFUPD_OK)
         (void)repo->sys->unlinkat(dirs->objects, DU_REPO_TMP, 0);
     return rc;

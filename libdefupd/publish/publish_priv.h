@@ -7,6 +7,7 @@
 #ifndef DU_PUBLISH_PUBLISH_PRIV_H
 #define DU_PUBLISH_PUBLISH_PRIV_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <defupd/publish.h>
@@ -20,6 +21,7 @@
 #include "sys/disk.h"
 #include "sys/sys.h"
 #include "tree/index.h"
+#include "tree/tree.h"
 #include "trust/trust.h"
 #include "json/json.h"
 
@@ -36,10 +38,25 @@ struct defupd_repo {
     void *say_user;
     defupd_repo_passphrase_fn on_passphrase; /* may be NULL */
     void *passphrase_user;
+    defupd_repo_progress_fn on_progress; /* may be NULL */
+    void *progress_user;
+    atomic_bool cancelled;
 };
 
 __attribute__((format(printf, 2, 3))) void du_repo_say(const struct defupd_repo *repo,
                                                        const char *format, ...);
+/* DEFUPD_E_CANCELLED once somebody has asked for it. */
+DEFUPD_MUST_CHECK defupd_code du_repo_go_on(const struct defupd_repo *repo, defupd_error *err);
+
+/* Long work: its tick tells how far it is, and ends it when it is cancelled. */
+struct du_task {
+    const struct defupd_repo *repo;
+    defupd_repo_progress told;
+    struct du_tick tick;
+};
+/* `component` is borrowed; `total` bytes, 0: not known. */
+void du_task_start(struct du_task *task, const struct defupd_repo *repo, defupd_repo_phase phase,
+                   const char *component, uint64_t version, uint64_t total);
 
 /* The repository's folders, open, and the publisher's lock when it was asked for. */
 struct du_dirs {
@@ -329,12 +346,26 @@ DEFUPD_MUST_CHECK defupd_code du_pin_load(const struct defupd_repo *repo, struct
                                           defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_pin_write(const struct defupd_repo *repo,
                                            const struct du_role_doc *root, defupd_error *err);
-/* The repository's chain goes on from the pinned root; the pin moves to its end. Without a pin, the
- * newest root is pinned, and said so. DEFUPD_E_REPO. */
+/* Same for a root that goes on from the pin: where the folder cannot be written, that is said. */
+DEFUPD_MUST_CHECK defupd_code du_pin_move(const struct defupd_repo *repo,
+                                          const struct du_role_doc *root, defupd_error *err);
+/* The repository's chain goes on from the pinned root, which is loaded into `pin`; this stays empty
+ * when there is none. Writes nothing. DEFUPD_E_PIN. */
+DEFUPD_MUST_CHECK defupd_code du_pin_compare(const struct defupd_repo *repo,
+                                             const struct du_dirs *dirs,
+                                             const struct du_state *state, struct du_role_doc *pin,
+                                             defupd_error *err);
+/* The same, and the pin moves to the chain's end. Without a pin, the newest root is pinned, and
+ * said so. */
 DEFUPD_MUST_CHECK defupd_code du_pin_check(const struct defupd_repo *repo,
                                            const struct du_dirs *dirs, const struct du_state *state,
                                            defupd_error *err);
 bool du_pin_same(const struct du_role_doc *pin, const struct du_role_doc *root);
+
+/* list.c: a role's document in the words of the public header. */
+DEFUPD_MUST_CHECK defupd_code du_role_facts(defupd_repo_role *role, const struct du_role_doc *doc,
+                                            struct du_authority by, const struct du_keyring *ring,
+                                            defupd_error *err);
 
 /* describe.c: what a document says and changes, one line at a time. `published` may be NULL. */
 void du_describe(const struct du_role_doc *doc, const struct du_role_doc *published, int64_t now,
@@ -371,7 +402,7 @@ DEFUPD_MUST_CHECK defupd_code du_pending_load(const struct defupd_repo *repo,
                                               defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_pending_remove(const struct defupd_repo *repo, bool *there,
                                                 defupd_error *err);
-/* DEFUPD_E_BUSY when a change is pending. */
+/* DEFUPD_E_PENDING when a change is pending. */
 DEFUPD_MUST_CHECK defupd_code du_pending_check_none(const struct defupd_repo *repo,
                                                     defupd_error *err);
 /* Is it built upon what is published now? */
@@ -391,7 +422,8 @@ DEFUPD_MUST_CHECK defupd_code du_object_open(const struct defupd_repo *repo,
 /* Bundle the tree at `root` into objects/; *object out. */
 DEFUPD_MUST_CHECK defupd_code du_object_make(const struct defupd_repo *repo,
                                              const struct du_dirs *dirs, int root,
-                                             const struct du_index *index, struct du_object *object,
+                                             const struct du_index *index,
+                                             const struct du_tick *tick, struct du_object *object,
                                              defupd_error *err);
 
 #endif

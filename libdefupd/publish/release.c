@@ -258,13 +258,18 @@ static defupd_code bundle(struct defupd_repo *repo, const struct du_work *work,
 {
     unsigned char digest[DU_SHA256_BYTES];
     DU_AUTO_FD tree = -1;
+    struct du_task task;
 
     DU_TRY(open_tree(repo, &work->dirs, release->tree_dir, &tree, err));
-    if (du_tree_scan(repo->sys, tree, NULL, index, err) != DEFUPD_OK)
+    du_task_start(&task, repo, DEFUPD_REPO_READING, release->component, release->version, 0);
+    if (du_tree_scan(repo->sys, tree, &task.tick, index, err) != DEFUPD_OK)
         return du_err_prefix(err, "tree %s", release->tree_dir);
     du_index_digest(index, digest);
     *shared = shared_object(repo, &work->dirs, manifest, digest, object);
-    if (!*shared && du_object_make(repo, &work->dirs, tree, index, object, err) != DEFUPD_OK)
+    du_task_start(&task, repo, DEFUPD_REPO_BUNDLING, release->component, release->version,
+                  index->bytes);
+    if (!*shared &&
+        du_object_make(repo, &work->dirs, tree, index, &task.tick, object, err) != DEFUPD_OK)
         return du_err_prefix(err, "bundle of %s", release->tree_dir);
     return DEFUPD_OK;
 }

@@ -73,6 +73,11 @@ struct du_tree_want {
     unsigned char tree[DU_SHA256_BYTES];
 };
 
+/* Seal the index of what was built and compare it with what was signed. Errors: DEFUPD_E_TREE,
+ * DEFUPD_E_TREE_FORBIDDEN (paths that cannot stand together; no file at all), DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_tree_check(struct du_index *index, const struct du_tree_want *want,
+                                            defupd_error *err);
+
 /* Where unchanged files may come from: an installed tree whose files are known to be what `index`
  * says. `trust` is asked for each before it is used (by inode, size and mtime, else by hash). */
 struct du_tree_base {

@@ -40,12 +40,34 @@ typedef defupd_code (*defupd_repo_passphrase_fn)(void *user, const char *file, i
                                                  char *passphrase, size_t size,
                                                  defupd_error *error);
 
+/** What takes long. */
+typedef enum defupd_repo_phase {
+    DEFUPD_REPO_READING = 1,  /**< A tree is read and hashed. How much it holds is not known yet. */
+    DEFUPD_REPO_BUNDLING = 2, /**< It becomes an object. */
+    DEFUPD_REPO_CHECKING = 3  /**< A release's objects are read and unpacked. */
+} defupd_repo_phase;
+
+/** How far it is. */
+typedef struct defupd_repo_progress {
+    uint32_t struct_size;
+    uint32_t phase; /**< A defupd_repo_phase. */
+    uint64_t version;
+    uint64_t bytes_done;
+    uint64_t bytes_total; /**< 0: not known. */
+    const char *component;
+} defupd_repo_progress;
+
+/** Called often, from the thread that made the call. */
+typedef void (*defupd_repo_progress_fn)(void *user, const defupd_repo_progress *progress);
+
 /** Start from DEFUPD_REPO_OPTIONS_INIT. Copied during defupd_repo_open(). */
 typedef struct defupd_repo_options {
     uint32_t struct_size;
     uint32_t compression_level; /**< zstd level of bundles, 1 to 19. Default 19. */
     uint32_t threads;           /**< For compression. Default: all processors. */
-    uint32_t warn_days;         /**< `verify` warns of what expires within these days. */
+    /** `verify` warns of what expires within these days. Default: root within 60 days, the others
+     *  within a quarter of their life, and root too if that is less. */
+    uint32_t warn_days;
     /** Required, but for making and listing keys and for defupd_repo_sign(): keys_dir does there.
      */
     const char *repo_dir;
@@ -55,11 +77,13 @@ typedef struct defupd_repo_options {
     void *say_user;
     defupd_repo_passphrase_fn on_passphrase; /**< Default: keys are not encrypted. */
     void *passphrase_user;
+    defupd_repo_progress_fn on_progress; /**< Default: none. */
+    void *progress_user;
 } defupd_repo_options;
 
-#define DEFUPD_REPO_OPTIONS_INIT                                            \
-    {                                                                       \
-        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_OPTIONS_INIT                                                  \
+    {                                                                             \
+        (uint32_t)sizeof(defupd_repo_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /** Prepare. Touches nothing. DEFUPD_E_INVALID, DEFUPD_E_NOMEM. @since 0.1 */
@@ -69,6 +93,14 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_open(defupd_repo **repo,
 
 /** NULL is allowed. @since 0.1 */
 DEFUPD_API void defupd_repo_close(defupd_repo *repo);
+
+/**
+ * Let the call at work, and every later one with this handle, end with DEFUPD_E_CANCELLED, unless
+ * it publishes already: then it completes. May be called from any thread and from a signal's
+ * handler.
+ * @since 0.1
+ */
+DEFUPD_API void defupd_repo_cancel(defupd_repo *repo);
 
 /**
  * Make an empty, signed repository. Roles without a key get one: ECDSA P-256 for root and targets,
@@ -131,10 +163,10 @@ typedef struct defupd_repo_role {
     uint32_t keys;        /**< Keys that may give them. */
     uint32_t has_private; /**< Of how many of these the keys directory holds the private half. */
     uint64_t version;
-    int64_t expires;   /**< Unix seconds. */
-    uint32_t days;     /**< How long its next version will be valid. */
-    uint32_t reserved; /**< 0 */
-    const char *role;  /**< "root", ..., or a component's name. */
+    int64_t expires;     /**< Unix seconds. */
+    uint32_t days;       /**< How long its next version will be valid. */
+    uint32_t signatures; /**< Keys whose signature under this version is right. */
+    const char *role;    /**< "root", ..., or a component's name. */
 } defupd_repo_role;
 
 typedef void (*defupd_repo_role_fn)(void *user, const defupd_repo_role *role);
@@ -182,8 +214,9 @@ typedef struct defupd_repo_change {
  * Change who may sign, and sign anew what that touches: root by the keys before and after, targets,
  * snapshot and timestamp where their keys change. Private keys are never removed from the keys
  * directory. DEFUPD_E_INVALID, DEFUPD_E_KEY (a private half that is needed is not here; the message
- * says whose), DEFUPD_E_REPO, DEFUPD_E_REPO_EXISTS, DEFUPD_E_BUSY (also: a change is pending
- * already), DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the repository as it was.
+ * says whose), DEFUPD_E_REPO, DEFUPD_E_PIN, DEFUPD_E_REPO_EXISTS, DEFUPD_E_BUSY, DEFUPD_E_PENDING
+ * (one is pending already), DEFUPD_E_CANCELLED, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On
+ * failure readers see the repository as it was.
  *
  * @param is_pending  out: 1 when the change waits for signatures, 0 when it is live; may be NULL
  * @since 0.1
@@ -199,7 +232,7 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_list(defupd_repo *r
                                                                   void *user, defupd_error *error);
 
 /** Write the pending change to a file, with all that is needed to judge and sign it elsewhere.
- *  DEFUPD_E_REPO when there is none. @since 0.1 */
+ *  DEFUPD_E_PENDING when there is none. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_export(defupd_repo *repo,
                                                                     const char *file,
                                                                     defupd_error *error);
@@ -213,7 +246,7 @@ typedef int (*defupd_repo_confirm_fn)(void *user);
  * in the keys directory.
  *
  * @param confirm  NULL: sign without asking
- * DEFUPD_E_KEY (no key here may sign it), DEFUPD_E_REPO (not the pinned roots), DEFUPD_E_SIGNATURE,
+ * DEFUPD_E_KEY (no key here may sign it), DEFUPD_E_PIN (not the pinned roots), DEFUPD_E_SIGNATURE,
  * DEFUPD_E_ROLLBACK, DEFUPD_E_METADATA_FORMAT (the file), DEFUPD_E_CANCELLED, DEFUPD_E_IO. The file
  * is replaced as a whole. @since 0.1
  */
@@ -227,15 +260,15 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_sign(defupd_repo *repo, con
  * and timestamp are signed with the keys that are here, and the change goes live.
  *
  * @param is_pending  out: 1 when signatures are still missing; may be NULL
- * DEFUPD_E_REPO (nothing is pending, or the repository has moved on), DEFUPD_E_INVALID (the file is
- * of another change), and as for defupd_repo_apply(). @since 0.1
+ * DEFUPD_E_PENDING (nothing is pending, the repository has moved on, or the file is of another
+ * change), and as for defupd_repo_apply(). @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_import(defupd_repo *repo,
                                                                     const char *file,
                                                                     int *is_pending,
                                                                     defupd_error *error);
 
-/** Throw the pending change away. DEFUPD_E_REPO when there is none. @since 0.1 */
+/** Throw the pending change away. DEFUPD_E_PENDING when there is none. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_pending_drop(defupd_repo *repo,
                                                                   defupd_error *error);
 
@@ -282,9 +315,9 @@ typedef struct defupd_repo_release {
 /**
  * Bundle a tree and publish it: object, manifest, targets, snapshot, timestamp, in this order.
  * DEFUPD_E_INVALID, DEFUPD_E_TREE_FORBIDDEN (the message names the path), DEFUPD_E_VERSION_ORDER,
- * DEFUPD_E_KEY, DEFUPD_E_REPO, DEFUPD_E_BUSY, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers
- * see the repository as it was. A manifest keeps the newest 30 releases, fewer when they do not fit
- * in 16 KiB. @since 0.1
+ * DEFUPD_E_KEY, DEFUPD_E_REPO, DEFUPD_E_PIN, DEFUPD_E_BUSY, DEFUPD_E_PENDING, DEFUPD_E_CANCELLED,
+ * DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the repository as it was. A
+ * manifest keeps the newest 30 releases, fewer when they do not fit in 16 KiB. @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *repo,
                                                                  const defupd_repo_release *release,
@@ -295,9 +328,46 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *re
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_refresh(defupd_repo *repo,
                                                              defupd_error *error);
 
-/** Check a whole repository as a client and an auditor would: signatures, digests, every object
- *  present, right, and unpacking to its tree. Needs no private key. `on_finding` gets one line per
- *  defect. DEFUPD_E_REPO when there is any. @since 0.1 */
+/** A component, as far as it was found right. */
+typedef struct defupd_repo_component {
+    uint32_t struct_size;
+    uint32_t releases;     /**< In its manifest; 0: there is none yet. */
+    uint64_t newest;       /**< The highest version; 0: none. */
+    uint64_t objects;      /**< Objects that its releases name, each counted once. */
+    uint64_t object_bytes; /**< Their sizes. */
+    const char *component;
+    const char *role; /**< Who signs its manifest: "targets", or the component's own role. */
+} defupd_repo_component;
+
+typedef void (*defupd_repo_component_fn)(void *user, const defupd_repo_component *component);
+
+/** Who hears of what an audit finds. Start from DEFUPD_REPO_AUDIT_INIT; all may be NULL. */
+typedef struct defupd_repo_audit {
+    uint32_t struct_size;
+    uint32_t reserved;             /**< 0 */
+    defupd_repo_say_fn on_finding; /**< One line for each defect. */
+    defupd_repo_say_fn on_warning; /**< One line for what will be one soon. */
+    defupd_repo_role_fn on_role;   /**< Each role whose signatures are right. */
+    defupd_repo_component_fn on_component;
+    void *user;
+} defupd_repo_audit;
+
+#define DEFUPD_REPO_AUDIT_INIT                                \
+    {                                                         \
+        (uint32_t)sizeof(defupd_repo_audit), 0, 0, 0, 0, 0, 0 \
+    }
+
+/**
+ * Check a whole repository as a client and an auditor would: signatures, digests, every object
+ * present, right, and unpacking to its tree. Needs no private key; where a root is pinned in the
+ * keys directory, the repository's must go on from it. DEFUPD_E_REPO when there is any defect,
+ * DEFUPD_E_CANCELLED, DEFUPD_E_CANNOT_CREATE, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_verify_with(defupd_repo *repo,
+                                                                 const defupd_repo_audit *audit,
+                                                                 defupd_error *error);
+
+/** The same for who wants the defects only. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_verify(defupd_repo *repo,
                                                             defupd_repo_say_fn on_finding,
                                                             void *user, defupd_error *error);

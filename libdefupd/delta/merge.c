@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decoder's host on an endpoint: reads the object and the installed tree, builds the new one,
+ * hashes what it writes, and compares with what was signed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/crypto.h"
+#include "delta/delta_priv.h"
+#include "sys/disk.h"
+
+#define BLOCK_BYTES (64U << 10)
+
+/* The installed tree as one sequence of bytes. */
+struct old_tree {
+    struct du_place place;
+    uint64_t *at;   /* where each file begins, and the end; NULL until something is read */
+    size_t current; /* the open file */
+    int fd;
+    uint64_t block_at; /* what the block holds */
+    size_t block;
+    unsigned char bytes[BLOCK_BYTES];
+};
+
+struct merge {
+    const struct du_sys *sys;
+    const struct du_verified_file *delta;
+    const struct du_tree_want *want;
+    const struct du_tree_base *base;
+    const struct du_tick *tick;
+    struct du_index *index;
+    uint64_t *reused;
+    struct du_place place;
+    struct old_tree old;
+    /* the file being written */
+    char path[DU_PATH_MAX + 1];
+    uint64_t size;
+    bool exec;
+    int fd;
+    struct du_hash hash;
+};
+
+static defupd_code tick(const struct merge *m, uint64_t bytes, defupd_error *err)
+{
+    return m->tick != NULL && m->tick->fn != NULL ? m->tick->fn(m->tick->user, bytes, err)
+                                                  : DEFUPD_OK;
+}
+
+/* Exactly `count` bytes of an open file. */
+static defupd_code read_at(const struct du_sys *sys, int fd, uint64_t at, unsigned char *bytes,
+                           size_t count, bool *ends, defupd_error *err)
+{
+    *ends = false;
+    while (count > 0) {
+        const ssize_t got = sys->pread(fd, bytes, count, (off_t)at);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return DU_FAIL_IO(err, "read");
+        if (got == 0) {
+            *ends = true;
+            return DEFUPD_OK;
+        }
+        bytes += got;
+        at += (uint64_t)got;
+        count -= (size_t)got;
+    }
+    return DEFUPD_OK;
+}
+
+/* --- what the decoder reads --- */
+
+static defupd_code give_delta(void *user, uint64_t at, void *bytes, size_t count, defupd_error *err)
+{
+    const struct merge *m = user;
+    bool ends;
+
+    if (read_at(m->sys, m->delta->fd, at, bytes, count, &ends, err) != DEFUPD_OK)
+        return du_err_prefix(err, "the delta of %s", m->want->what);
+    return ends ? DU_FAIL(err, DEFUPD_E_IO, "the delta of %s was cut while it was read",
+                          m->want->what)
+                : DEFUPD_OK;
+}
+
+static defupd_code map_old(struct merge *m, defupd_error *err)
+{
+    const struct du_index *index = m->base->index;
+    uint64_t at = 0;
+
+    if (m->old.at != NULL)
+        return DEFUPD_OK;
+    m->old.at = calloc(index->count + 1, sizeof *m->old.at);
+    if (m->old.at == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to merge %s", m->want->what);
+    for (size_t i = 0; i < index->count; i++) {
+        m->old.at[i] = at;
+        at += index->file[i].size;
+    }
+    m->old.at[index->count] = at;
+    return DEFUPD_OK;
+}
+
+/* Open the old file that holds the byte at `at`: most often the one that is open, or the next. */
+static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
+{
+    struct old_tree *old = &m->old;
+    const struct du_file *file;
+    size_t low = 0, high = m->base->index->count - 1;
+    const char *name;
+    int dir;
+
+    if (old->fd >= 0 && at >= old->at[old->current] && at < old->at[old->current + 1])
+        return DEFUPD_OK;
+    while (low < high) { /* the last file that begins at or before `at`: empty ones come before */
+        const size_t middle = low + (high - low + 1) / 2;
+
+        if (old->at[middle] <= at)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    du_fd_close(&old->fd);
+    old->fd = -1;
+    file = &m->base->index->file[low];
+    DU_TRY(du_place_parent(&old->place, file->path, false, &dir, &name, err));
+    old->fd = m->sys->openat(dir, name, O_RDONLY | O_NOFOLLOW, 0);
+    if (old->fd < 0)
+        return errno == ENOENT || errno == ELOOP
+                   ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is missing", file->path)
+                   : DU_FAIL_IO(err, "open installed '%s'", file->path);
+    old->current = low;
+    old->block = 0;
+    return DEFUPD_OK;
+}
+
+/* From one old file, as much as it has: long pieces at once, short ones from a block read before.
+ */
+static defupd_code read_old(struct merge *m, uint64_t at, unsigned char *bytes, size_t count,
+                            size_t *done, defupd_error *err)
+{
+    struct old_tree *old = &m->old;
+    uint64_t start, left;
+    bool ends;
+    defupd_code rc;
+
+    DU_TRY(open_old(m, at, err));
+    start = old->at[old->current];
+    left = old->at[old->current + 1] - at;
+    *done = count < left ? count : (size_t)left;
+    if (*done >= BLOCK_BYTES) {
+        rc = read_at(m->sys, old->fd, at - start, bytes, *done, &ends, err);
+    } else {
+        if (at < old->block_at || at + *done > old->block_at + old->block) {
+            old->block_at = at;
+            old->block = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+            rc = read_at(m->sys, old->fd, at - start, old->bytes, old->block, &ends, err);
+            if (rc != DEFUPD_OK || ends)
+                old->block = 0;
+        } else {
+            rc = DEFUPD_OK;
+            ends = false;
+        }
+        if (rc == DEFUPD_OK && !ends)
+            memcpy(bytes, old->bytes + (at - old->block_at), *done);
+    }
+    if (rc != DEFUPD_OK)
+        return du_err_prefix(err, "installed '%s'", m->base->index->file[old->current].path);
+    return ends ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is shorter than it was",
+                          m->base->index->file[old->current].path)
+                : DEFUPD_OK;
+}
+
+static defupd_code give_old(void *user, uint64_t at, void *bytes, size_t count, defupd_error *err)
+{
+    struct merge *m = user;
+    unsigned char *to = bytes;
+
+    DU_TRY(map_old(m, err));
+    while (count > 0) {
+        size_t done = 0;
+
+        DU_TRY(read_old(m, at, to, count, &done, err));
+        at += done;
+        to += done;
+        count -= done;
+    }
+    return DEFUPD_OK;
+}
+
+/* --- what the decoder makes --- */
+
+/* The signed tree says how much there may be; paths are checked before the disk sees them. */
+static defupd_code check_file(const struct merge *m, const char *path, uint64_t size,
+                              defupd_error *err)
+{
+    const char *bad = du_path_why_bad(path);
+    uint64_t total;
+
+    if (bad != NULL)
+        return DU_FAIL(err, DEFUPD_E_TREE_FORBIDDEN, "%s: path '%s' %s", m->want->what, path, bad);
+    if (m->index->count >= m->want->files || !du_add(m->index->bytes, size, &total) ||
+        total > m->want->size)
+        return DU_FAIL(err, DEFUPD_E_TREE,
+                       "%s merges to more than the signed %" PRIu64 " files and %" PRIu64 " bytes",
+                       m->want->what, m->want->files, m->want->size);
+    return DEFUPD_OK;
+}
+
+static defupd_code keep_file(void *user, const struct du_file *file, const char *path, bool exec,
+                             defupd_error *err)
+{
+    struct merge *m = user;
+
+    DU_TRY(check_file(m, path, file->size, err));
+    if (!m->base->trust(m->base->user, file))
+        return DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is not what was installed",
+                       file->path);
+    DU_TRY(du_place_reuse(&m->place, path, exec, &m->old.place, file->path, file->exec, err));
+    DU_TRY(du_index_add(m->index, path, file->size, file->sha256, exec, err));
+    (*m->reused)++;
+    return tick(m, file->size, err);
+}
+
+static defupd_code open_file(void *user, const char *path, uint64_t size, bool exec,
+                             defupd_error *err)
+{
+    struct merge *m = user;
+
+    DU_TRY(check_file(m, path, size, err));
+    DU_TRY(du_place_file(&m->place, path, exec, &m->fd, err));
+    memcpy(m->path, path, strlen(path) + 1); /* checked: at most DU_PATH_MAX */
+    m->size = size;
+    m->exec = exec;
+    du_hash_init(&m->hash, DU_SHA256);
+    return DEFUPD_OK;
+}
+
+static defupd_code take_data(void *user, const void *bytes, size_t count, defupd_error *err)
+{
+    struct merge *m = user;
+
+    du_hash_update(&m->hash, bytes, count);
+    DU_TRY(du_write_all(m->sys, m->fd, bytes, count, m->path, err));
+    return tick(m, count, err);
+}
+
+static defupd_code close_file(void *user, defupd_error *err)
+{
+    struct merge *m = user;
+    unsigned char sha256[DU_SHA256_BYTES];
+
+    du_hash_final(&m->hash, sha256);
+    du_fd_close(&m->fd);
+    m->fd = -1;
+    return du_index_add(m->index, m->path, m->size, sha256, m->exec, err);
+}
+
+static void merge_free(struct merge **m)
+{
+    if (*m == NULL)
+        return;
+    du_place_end(&(*m)->place);
+    du_place_end(&(*m)->old.place);
+    du_fd_close(&(*m)->old.fd);
+    du_fd_close(&(*m)->fd);
+    du_hash_free(&(*m)->hash);
+    free((*m)->old.at);
+    free(*m);
+}
+
+defupd_code du_delta_merge(const struct du_sys *sys, const struct du_verified_file *delta,
+                           const struct du_tree_want *want, const struct du_tree_base *base,
+                           int into, const struct du_tick *tick_by, struct du_index *index,
+                           uint64_t *reused, defupd_error *err)
+{
+    DU_AUTO(merge_free) struct merge *m = calloc(1, sizeof *m);
+    const struct du_delta_host host = { .user = m,
+                                        .delta = give_delta,
+                                        .old = give_old,
+                                        .keep = keep_file,
+                                        .open = open_file,
+                                        .data = take_data,
+                                        .close = close_file };
+
+    *reused = 0;
+    if (m == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to merge %s", want->what);
+    m->sys = sys;
+    m->delta = delta;
+    m->want = want;
+    m->base = base;
+    m->tick = tick_by;
+    m->index = index;
+    m->reused = reused;
+    m->fd = m->old.fd = -1;
+    du_place_init(&m->place, sys, into);
+    du_place_init(&m->old.place, sys, base->root);
+    DU_TRY(du_delta_decode(&host, delta->bytes, base->index, want->what, err));
+    return du_tree_check(index, want, err);
+}
