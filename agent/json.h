@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small helpers over jansson: values that may be missing, text that may not be clean. Only
- * out_json.c and posture.c include this. */
+ * what writes JSON includes this. */
 #ifndef AG_JSON_H
 #define AG_JSON_H
 

@@ -225,20 +225,23 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
            (result->listing == NULL || add_listing(doc, result->listing));
 }
 
-defupd_code ag_json_result(FILE *out, const struct ag_result *result, defupd_error *err)
+static bool add_outcome(json_t *doc, const struct ag_args *args, defupd_code code,
+                        const char *message, int exit_code)
 {
-    const bool streams = (result->args->command->traits & AG_CMD_STREAMS) != 0;
-    const bool failed = result->code != DEFUPD_OK;
-    json_t *doc = json_object(), *whole = doc;
-    char *text = NULL;
-    bool done;
+    return ag_json_text(doc, "command", args->command != NULL ? args->command->name : "") &&
+           add_code(doc, "code", code) && ag_json_text(doc, "name", defupd_code_name(code)) &&
+           ag_json_text(doc, "text", code != DEFUPD_OK ? message : "") &&
+           ag_json_text(doc, "advice", defupd_code_advice(code)) &&
+           ag_json_add(doc, "exit", json_integer(exit_code));
+}
 
-    done = ag_json_text(doc, "command", result->args->command->name) &&
-           add_code(doc, "code", result->code) &&
-           ag_json_text(doc, "name", defupd_code_name(result->code)) &&
-           ag_json_text(doc, "text", failed ? result->err.message : "") &&
-           ag_json_text(doc, "advice", defupd_code_advice(result->code)) &&
-           ag_json_add(doc, "exit", json_integer(result->exit_code)) && add_parts(doc, result);
+/* As a document, or as the line that ends a stream. Takes `doc`. False: no memory. */
+static bool print_doc(FILE *out, const struct ag_args *args, json_t *doc, bool done)
+{
+    const bool streams = args->command != NULL && (args->command->traits & AG_CMD_STREAMS) != 0;
+    json_t *whole = doc;
+    char *text = NULL;
+
     if (done && streams) {
         whole = json_object();
         done = ag_json_add(whole, "result", doc); /* takes doc in either case */
@@ -247,10 +250,30 @@ defupd_code ag_json_result(FILE *out, const struct ag_result *result, defupd_err
         text = json_dumps(whole, streams ? JSON_COMPACT : JSON_INDENT(2));
     json_decref(whole);
     if (text == NULL)
-        return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory while writing the result");
+        return false;
     (void)fprintf(out, "%s\n", text);
     free(text);
+    return true;
+}
+
+defupd_code ag_json_result(FILE *out, const struct ag_result *result, defupd_error *err)
+{
+    json_t *doc = json_object();
+    const bool done =
+        add_outcome(doc, result->args, result->code, result->err.message, result->exit_code) &&
+        add_parts(doc, result);
+
+    if (!print_doc(out, result->args, doc, done))
+        return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory while writing the result");
     return DEFUPD_OK;
+}
+
+void ag_json_wrong_use(FILE *out, const struct ag_args *args, const defupd_error *err)
+{
+    json_t *doc = json_object();
+    const bool done = add_outcome(doc, args, err->code, err->message, defupd_code_exit(err->code));
+
+    (void)print_doc(out, args, doc, done); /* without memory standard error still tells it */
 }
 
 void ag_json_event(FILE *out, const defupd_event *event, int64_t now)

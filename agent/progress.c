@@ -26,25 +26,24 @@ void ag_progress_start(struct ag_progress *progress, FILE *out)
 }
 
 /* Bytes a second, three parts old to one part new. */
-static void measure(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms)
+static void measure(struct ag_progress *progress, uint32_t phase, uint64_t done, uint64_t now_ms)
 {
     uint64_t span, fresh;
 
-    if (event->phase != progress->phase || event->bytes_done < progress->since_bytes ||
-        now_ms < progress->since_ms) {
-        progress->phase = event->phase;
+    if (phase != progress->phase || done < progress->since_bytes || now_ms < progress->since_ms) {
+        progress->phase = phase;
         progress->since_ms = now_ms;
-        progress->since_bytes = event->bytes_done;
+        progress->since_bytes = done;
         progress->rate = 0;
         return;
     }
     span = now_ms - progress->since_ms;
     if (span < MEASURE_MS)
         return;
-    fresh = (uint64_t)((double)(event->bytes_done - progress->since_bytes) * 1000.0 / (double)span);
+    fresh = (uint64_t)((double)(done - progress->since_bytes) * 1000.0 / (double)span);
     progress->rate = progress->rate == 0 ? fresh : progress->rate - progress->rate / 4 + fresh / 4;
     progress->since_ms = now_ms;
-    progress->since_bytes = event->bytes_done;
+    progress->since_bytes = done;
 }
 
 static void subject(char *out, size_t size, const struct ag_progress *progress,
@@ -74,8 +73,8 @@ static void note_fetching(struct ag_progress *progress, const defupd_event *even
                        event->component != NULL ? event->component : "", event->version);
 }
 
-static void amounts(char *out, size_t size, const struct ag_progress *progress,
-                    const defupd_event *event)
+static void amounts(char *out, size_t size, const struct ag_progress *progress, uint64_t done,
+                    uint64_t total)
 {
     char bytes[AG_AMOUNT], clock[AG_AMOUNT] = "--:--", speed[AG_AMOUNT + 3] = "";
     char bar[BAR + 4] = "";
@@ -83,11 +82,11 @@ static void amounts(char *out, size_t size, const struct ag_progress *progress,
 
     if (progress->rate > 0)
         (void)snprintf(speed, sizeof speed, " %s/s", ag_bytes(bytes, progress->rate));
-    if (event->bytes_total == 0) {
-        (void)snprintf(out, size, " %s%s", ag_bytes(bytes, event->bytes_done), speed);
+    if (total == 0) {
+        (void)snprintf(out, size, " %s%s", ag_bytes(bytes, done), speed);
         return;
     }
-    part = (double)event->bytes_done / (double)event->bytes_total;
+    part = (double)done / (double)total;
     if (part > 1)
         part = 1;
     if (progress->columns >= BAR_COLUMNS) {
@@ -97,26 +96,24 @@ static void amounts(char *out, size_t size, const struct ag_progress *progress,
         bar[BAR + 1] = ']';
         bar[BAR + 2] = ' ';
     }
-    if (event->bytes_done >= event->bytes_total)
+    if (done >= total)
         (void)ag_clock(clock, 0);
     else if (progress->rate > 0)
-        (void)ag_clock(clock, (event->bytes_total - event->bytes_done) / progress->rate);
+        (void)ag_clock(clock, (total - done) / progress->rate);
     (void)snprintf(out, size, "%s%3u%%%s %s ETA", bar, (unsigned)(part * 100), speed, clock);
 }
 
-void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms)
+void ag_progress_draw(struct ag_progress *progress, const char *who, uint32_t phase, uint64_t done,
+                      uint64_t total, uint64_t now_ms)
 {
-    char who[LINE / 2], rest[LINE / 2], line[LINE];
+    char rest[LINE / 2], line[LINE];
     unsigned length;
 
-    if (event->id == DEFUPD_EVENT_DOWNLOADING)
-        note_fetching(progress, event);
-    if (progress->out == NULL || event->id != DEFUPD_EVENT_PROGRESS)
+    if (progress->out == NULL)
         return;
-    measure(progress, event, now_ms);
-    subject(who, sizeof who, progress, event);
-    amounts(rest, sizeof rest, progress, event);
-    (void)snprintf(line, sizeof line, "%s%s", who, rest);
+    measure(progress, phase, done, now_ms);
+    amounts(rest, sizeof rest, progress, done, total);
+    (void)snprintf(line, sizeof line, "%.*s%s", LINE / 2, who, rest);
     ag_clean(line);
     length = (unsigned)strlen(line);
     /* The last column stays free: writing there makes some terminals go to the next line. */
@@ -128,6 +125,18 @@ void ag_progress_event(struct ag_progress *progress, const defupd_event *event, 
                       line);
     progress->drawn = length;
     (void)fflush(progress->out);
+}
+
+void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms)
+{
+    char who[LINE / 2];
+
+    if (event->id == DEFUPD_EVENT_DOWNLOADING)
+        note_fetching(progress, event);
+    if (progress->out == NULL || event->id != DEFUPD_EVENT_PROGRESS)
+        return;
+    subject(who, sizeof who, progress, event);
+    ag_progress_draw(progress, who, event->phase, event->bytes_done, event->bytes_total, now_ms);
 }
 
 void ag_progress_clear(struct ag_progress *progress)

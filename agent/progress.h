@@ -28,6 +28,11 @@ void ag_progress_start(struct ag_progress *progress, FILE *out);
  * moves on. */
 void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms);
 
+/* Draw a line about `who` ("bundling tetra 1003 "). Rates are measured within one `phase`; `total`
+ * 0 is not known. */
+void ag_progress_draw(struct ag_progress *progress, const char *who, uint32_t phase, uint64_t done,
+                      uint64_t total, uint64_t now_ms);
+
 /* Take the line away, before something else is printed. The next event draws it again. */
 void ag_progress_clear(struct ag_progress *progress);
 

@@ -76,6 +76,8 @@ void ag_text_error(FILE *out, const defupd_error *err, bool origin);
  * DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code ag_json_result(FILE *out, const struct ag_result *result,
                                              defupd_error *err);
+/* The same for a command line that was not understood: code, name, text, advice, exit. */
+void ag_json_wrong_use(FILE *out, const struct ag_args *args, const defupd_error *err);
 /* One event as a line. */
 void ag_json_event(FILE *out, const defupd_event *event, int64_t now);
 

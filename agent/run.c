@@ -185,6 +185,11 @@ static bool tells_of_reports(const struct run *run, const defupd_error *err)
            !(not_ours && (looked || run->result.code != DEFUPD_OK));
 }
 
+static void cancel_client(void *client)
+{
+    defupd_cancel(client);
+}
+
 static void attempt(struct run *run)
 {
     struct ag_result *result = &run->result;
@@ -197,7 +202,7 @@ static void attempt(struct run *run)
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON))
         run->progress.out = NULL;
-    ag_signals_start(run->client);
+    ag_signals_start(cancel_client, run->client);
     result->code = call(run, &result->err);
     ag_progress_clear(&run->progress);
     tell_sources(run);
@@ -273,12 +278,25 @@ static int help(const struct ag_args *args)
     return fflush(stdout) == 0 ? 0 : defupd_code_exit(DEFUPD_E_IO);
 }
 
+/* Whatever else is wrong with the command line, who wants JSON gets JSON. */
+static bool wants_json(char *const *argv)
+{
+    for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++) {
+        if (strcmp(*argv, "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
 static int run_all(struct run *run, char *const *argv)
 {
     defupd_error err = { 0 };
     const defupd_code rc = ag_args_parse(&run->args, argv, &err);
 
     if (rc != DEFUPD_OK) {
+        if (wants_json(argv))
+            ag_json_wrong_use(stdout, &run->args, &err);
+        (void)fflush(stdout);
         ag_line(stderr, "defupd: %s", err.message); /* says what to do by itself */
         return defupd_code_exit(rc);
     }

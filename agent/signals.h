@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An interrupt cancels the call at work; a second one ends the process at once. */
+/* SIGINT, SIGTERM and SIGHUP end the work in an orderly way: what can be kept is kept, and the exit
+ * code says "cancelled". A second one ends the process at once, which the files on disk also
+ * survive. A signal that was ignored from the start (nohup) stays ignored. SIGPIPE is ignored: a
+ * reader that went away becomes a failed write, which has an exit code. */
 #ifndef AG_SIGNALS_H
 #define AG_SIGNALS_H
 
 #include <stdbool.h>
 
-#include <defupd/client.h>
-
-/* Let SIGINT, SIGTERM and SIGHUP cancel this client's calls; those that the process was started
- * with as ignored stay so. SIGPIPE is ignored: a reader that went away must not end an update. */
-void ag_signals_start(defupd_client *client);
-
-/* The client goes away: signals are only noted from here on. */
+/* `cancel` is called with `what` in the handler, so it must be safe there. Both live until
+ * ag_signals_stop(). */
+void ag_signals_start(void (*cancel)(void *what), void *what);
+/* Signals no longer reach it. Before it is freed. */
 void ag_signals_stop(void);
-
-/* True when a signal has come. */
+/* True when one has come: perhaps before the call it was meant for had begun. */
 bool ag_signals_came(void);
+/* Wait until `fd` can be read or has ended; false when a signal came first. None is missed. */
+bool ag_signals_wait(int fd);
 
 #endif

@@ -28,7 +28,7 @@ defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_key_generate(repo, role, args->value[PT_OPT_TYPE], id, err);
     if (rc == DEFUPD_OK)
         (void)printf("%s\n", id);
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -66,7 +66,7 @@ defupd_code pt_key_list(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_role_list(repo, show_role, NULL, err);
     if (rc == DEFUPD_OK)
         rc = defupd_repo_key_list(repo, show_key, NULL, err);
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -107,7 +107,7 @@ static defupd_code change(const struct pt_args *args, defupd_repo_change *change
         rc = defupd_repo_apply(repo, change, NULL, err);
     if (rc == DEFUPD_OK && id[0] != '\0')
         (void)printf("%s\n", id);
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 

@@ -6,29 +6,28 @@
 
 #include <defupd/version.h>
 
-void pt_show_error(const defupd_error *err)
-{
-    const char *advice = defupd_code_advice(err->code);
+#include "../json.h"
 
+static int wrong_use(const struct pt_args *args, char *const *argv, defupd_error *err)
+{
+    const defupd_code rc = err->code;
+
+    if (pt_wants_json(argv))
+        (void)pt_json_end(json_object(), args, rc, err);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "defupd-publish: %s\n",
-                  err->message[0] != '\0' ? err->message : defupd_code_text(err->code));
-    (void)fprintf(stderr, "  %d %s: %s\n", (int)err->code, defupd_code_name(err->code),
-                  advice[0] != '\0' ? advice : defupd_code_text(err->code));
-    if (err->code == DEFUPD_E_BUG && err->origin != NULL)
-        (void)fprintf(stderr, "  at %s\n", err->origin);
+    (void)fprintf(stderr, "defupd-publish: %s\n  see 'defupd-publish --help'\n", err->message);
+    return defupd_code_exit(rc);
 }
 
 int main(int argc, char **argv)
 {
+    char *const *words = argv + (argc > 0 ? 1 : 0);
     defupd_error err = { 0 };
     struct pt_args args;
-    defupd_code rc = pt_args_parse(&args, argv + (argc > 0 ? 1 : 0), &err);
+    defupd_code rc = pt_args_parse(&args, words, &err);
 
-    if (rc != DEFUPD_OK) {
-        (void)fprintf(stderr, "defupd-publish: %s\n  see 'defupd-publish --help'\n", err.message);
-        return defupd_code_exit(rc);
-    }
+    if (rc != DEFUPD_OK)
+        return wrong_use(&args, words, &err);
     if (args.value[PT_OPT_HELP] != NULL)
         pt_help(stdout, args.command);
     else if (args.value[PT_OPT_VERSION] != NULL)

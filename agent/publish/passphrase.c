@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../signals.h"
 #include "tool.h"
 
 static void cut_line(char *text)
@@ -57,32 +58,35 @@ static defupd_code from_file(const char *path, char *out, size_t size, defupd_er
     return rc;
 }
 
-/* One line from the terminal, unseen. */
-static defupd_code ask(FILE *terminal, const char *prompt, const char *file, char *out, size_t size,
+/* One line from the terminal, unseen. A signal puts the terminal back before it ends the work. */
+static defupd_code ask(int terminal, const char *prompt, const char *file, char *out, size_t size,
                        defupd_error *err)
 {
     struct termios before, quiet;
-    bool read;
+    bool read, cut = false;
 
-    if (tcgetattr(fileno(terminal), &before) != 0)
+    if (tcgetattr(terminal, &before) != 0)
         return pt_fail(err, DEFUPD_E_KEY, "the terminal cannot be set: %s", strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     /* Before the prompt: what is typed ahead is thrown away, not shown. */
-    if (tcsetattr(fileno(terminal), TCSAFLUSH, &quiet) != 0)
+    if (tcsetattr(terminal, TCSAFLUSH, &quiet) != 0)
         return pt_fail(err, DEFUPD_E_KEY, "the terminal cannot be set: %s", strerror(errno));
-    (void)fprintf(terminal, "%s %s: ", prompt, file);
-    (void)fflush(terminal);
-    read = fgets(out, (int)size, terminal) != NULL;
-    (void)tcsetattr(fileno(terminal), TCSAFLUSH, &before);
-    (void)fputc('\n', terminal);
+    (void)dprintf(terminal, "%s %s: ", prompt, file);
+    read = pt_read_line(terminal, out, size, &cut);
+    (void)tcsetattr(terminal, TCSAFLUSH, &before);
+    (void)dprintf(terminal, "\n");
+    if (ag_signals_came())
+        return pt_fail(err, DEFUPD_E_CANCELLED, "no passphrase was given for %s: cancelled", file);
     if (!read)
         return pt_fail(err, DEFUPD_E_KEY, "no passphrase was given for %s", file);
-    cut_line(out);
+    if (cut)
+        return pt_fail(err, DEFUPD_E_KEY, "%s: the passphrase is longer than %d bytes", file,
+                       DEFUPD_PASSPHRASE_MAX);
     return DEFUPD_OK;
 }
 
-static defupd_code ask_twice(FILE *terminal, const char *file, char *out, size_t size,
+static defupd_code ask_twice(int terminal, const char *file, char *out, size_t size,
                              defupd_error *err)
 {
     char again[DEFUPD_PASSPHRASE_MAX + 1];
@@ -103,22 +107,21 @@ defupd_code pt_passphrase(void *user, const char *file, int fresh, char *passphr
                           defupd_error *err)
 {
     const struct pt_args *args = user;
-    FILE *terminal;
     defupd_code rc;
+    int terminal;
 
     passphrase[0] = '\0';
     if (args->value[PT_OPT_PASSPHRASE_FILE] != NULL)
         return from_file(args->value[PT_OPT_PASSPHRASE_FILE], passphrase, size, err);
     if (fresh != 0 && args->value[PT_OPT_PASSPHRASE] == NULL)
         return DEFUPD_OK;
-    terminal = fopen("/dev/tty", "r+e");
-    if (terminal == NULL)
+    terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (terminal < 0)
         return pt_fail(err, DEFUPD_E_KEY,
                        "%s: no terminal to ask for its passphrase; --passphrase-file names a file",
                        file);
-    (void)setvbuf(terminal, NULL, _IONBF, 0); /* no copy stays in a buffer */
     rc = fresh != 0 ? ask_twice(terminal, file, passphrase, size, err)
                     : ask(terminal, "Passphrase of", file, passphrase, size, err);
-    (void)fclose(terminal);
+    (void)close(terminal);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signing elsewhere. */
 #include <string.h>
+#include <unistd.h>
 
 #include "tool.h"
 
@@ -19,7 +20,7 @@ defupd_code pt_sign_export(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_pending_export(repo, args->word[0], err);
     if (rc == DEFUPD_OK)
         (void)printf("written  %s\n", args->word[0]);
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -33,7 +34,7 @@ defupd_code pt_sign_import(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_pending_import(repo, args->word[0], &is_pending, err);
     if (rc == DEFUPD_OK)
         (void)printf("%s\n", is_pending != 0 ? "pending: signatures are missing" : "live");
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -59,7 +60,7 @@ defupd_code pt_sign_list(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_pending_list(repo, show_counted, &lines, err);
     if (rc == DEFUPD_OK && lines.count == 0)
         (void)printf("nothing is pending\n");
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -72,7 +73,7 @@ defupd_code pt_sign_drop(const struct pt_args *args, defupd_error *err)
         rc = defupd_repo_pending_drop(repo, err);
     if (rc == DEFUPD_OK)
         (void)printf("dropped\n");
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }
 
@@ -80,12 +81,12 @@ defupd_code pt_sign_drop(const struct pt_args *args, defupd_error *err)
 static int confirm(void *user)
 {
     char answer[16];
+    bool cut;
 
     (void)user;
     (void)printf("Sign this? Type yes: ");
-    if (fflush(stdout) != 0 || fgets(answer, sizeof answer, stdin) == NULL)
-        return 0;
-    return strcmp(answer, "yes\n") == 0;
+    return fflush(stdout) == 0 && pt_read_line(STDIN_FILENO, answer, sizeof answer, &cut) &&
+           strcmp(answer, "yes") == 0 && !cut;
 }
 
 defupd_code pt_sign(const struct pt_args *args, defupd_error *err)
@@ -98,6 +99,6 @@ defupd_code pt_sign(const struct pt_args *args, defupd_error *err)
                               args->value[PT_OPT_YES] != NULL ? NULL : confirm, NULL, err);
     if (rc == DEFUPD_OK)
         (void)printf("signed   %s\n", args->word[0]);
-    defupd_repo_close(repo);
+    pt_close(repo);
     return rc;
 }

@@ -38,6 +38,11 @@ enum pt_option_id {
     PT_OPT_PASSPHRASE_FILE,
     PT_OPT_PASSPHRASE,
     PT_OPT_WITHIN,
+    PT_OPT_DELTAS,
+    PT_OPT_JOBS,
+    PT_OPT_MEMORY,
+    PT_OPT_KEEP,
+    PT_OPT_DRY_RUN,
     PT_OPT_COUNT
 };
 #define PT_RULES_MAX 16 /* ROLE=N given to --threshold and --expires */
@@ -70,6 +75,9 @@ struct pt_args {
     uint64_t version;
     int64_t published;
     uint32_t within;
+    uint32_t deltas, jobs; /* 0: not given, or --deltas 0 */
+    uint64_t memory;
+    uint32_t keep_days;
 };
 
 struct pt_command {
@@ -97,15 +105,29 @@ __attribute__((format(printf, 3, 4))) defupd_code pt_fail(defupd_error *err, def
                                                           const char *format, ...);
 /* The error for people, on stderr. */
 void pt_show_error(const defupd_error *err);
+bool pt_wants_json(char *const *argv);
+/* Complete a document with how it ended, and print it; `doc` is taken over. Returns rc. */
+struct json_t;
+defupd_code pt_json_end(struct json_t *doc, const struct pt_args *args, defupd_code rc,
+                        defupd_error *err);
 
-/* commands.c */
-defupd_code pt_init(const struct pt_args *args, defupd_error *err);
-defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
-defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
-defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
+/* open.c */
 defupd_code pt_open(defupd_repo **repo, const struct pt_args *args, defupd_repo_say_fn on_say,
                     void *user, defupd_error *err);
+void pt_close(defupd_repo *repo);          /* NULL is allowed */
 void pt_say(void *user, const char *line); /* on stderr */
+void pt_line(const char *line);            /* on stdout */
+/* One line without its newline; false at the end of the file, or when a signal came first. *cut:
+ * what did not fit is left out. Reads no byte after the line, and keeps none. */
+bool pt_read_line(int fd, char *out, size_t size, bool *cut);
+/* verify.c */
+defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
+/* commands.c */
+defupd_code pt_init(const struct pt_args *args, defupd_error *err);
+defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
+/* release.c */
+defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
+defupd_code pt_prune(const struct pt_args *args, defupd_error *err);
 /* keys.c */
 defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
 defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);

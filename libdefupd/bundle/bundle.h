@@ -38,11 +38,11 @@ DEFUPD_MUST_CHECK defupd_code du_bundle_unpack(const struct du_sys *sys,
  * same tree, level and library give the same bytes. Files are hashed again while they are read.
  * level 1 to 19, threads at least 1; sha256 and bytes out: the object's name and length.
  * Errors: DEFUPD_E_IO (also when a file is no longer what the index says), DEFUPD_E_NO_SPACE,
- *         DEFUPD_E_NOMEM
+ *         DEFUPD_E_NOMEM, the tick's (it counts bytes of files)
  */
 DEFUPD_MUST_CHECK defupd_code du_bundle_pack(const struct du_sys *sys, int root,
                                              const struct du_index *index, int level,
-                                             unsigned threads, int fd,
+                                             unsigned threads, int fd, const struct du_tick *tick,
                                              unsigned char sha256[DU_SHA256_BYTES], uint64_t *bytes,
                                              defupd_error *err);
 

@@ -108,25 +108,27 @@ defupd_code defupd_repo_key_list(defupd_repo *repo, defupd_repo_key_fn on_key, v
     return DEFUPD_OK;
 }
 
-static void tell_role(const struct list *list, const struct du_role_doc *doc,
-                      defupd_repo_role_fn on_role, void *user)
+defupd_code du_role_facts(defupd_repo_role *role, const struct du_role_doc *doc,
+                          struct du_authority by, const struct du_keyring *ring, defupd_error *err)
 {
-    const struct du_authority by = authority(list, doc->name);
-    defupd_repo_role role = {
-        .struct_size = sizeof role,
+    int64_t signatures;
+
+    DU_TRY(du_sign_count(doc, by, &signatures, err));
+    *role = (defupd_repo_role){
+        .struct_size = sizeof *role,
         .threshold = (uint32_t)du_authority_threshold(by),
         .keys = (uint32_t)du_authority_count(by),
         .version = doc->version,
         .expires = doc->expires,
         .days = (uint32_t)(du_authority_life_s(by, doc->role) / (24 * 3600)),
+        .signatures = (uint32_t)signatures,
         .role = doc->name,
     };
-
     for (size_t i = 0; i < du_authority_count(by); i++) {
-        const struct du_ring_key *own = du_keyring_find(&list->ring, du_authority_keyid(by, i));
-        role.has_private += own != NULL && own->has_private;
+        const struct du_ring_key *own = du_keyring_find(ring, du_authority_keyid(by, i));
+        role->has_private += own != NULL && own->has_private;
     }
-    on_role(user, &role);
+    return DEFUPD_OK;
 }
 
 defupd_code defupd_repo_role_list(defupd_repo *repo, defupd_repo_role_fn on_role, void *user,
@@ -139,7 +141,11 @@ defupd_code defupd_repo_role_list(defupd_repo *repo, defupd_repo_role_fn on_role
     if (repo == NULL || on_role == NULL)
         return DU_FAIL(err, DEFUPD_E_INVALID, "no repository or no receiver of roles");
     DU_TRY(list_begin(repo, &list, err));
-    for (const struct du_role_doc *doc; (doc = du_role_set_at(&list.state.set, &at)) != NULL;)
-        tell_role(&list, doc, on_role, user);
+    for (const struct du_role_doc *doc; (doc = du_role_set_at(&list.state.set, &at)) != NULL;) {
+        defupd_repo_role role;
+
+        DU_TRY(du_role_facts(&role, doc, authority(&list, doc->name), &list.ring, err));
+        on_role(user, &role);
+    }
     return DEFUPD_OK;
 }

@@ -54,6 +54,17 @@ static defupd_code busy(const struct defupd_repo *repo, int lock, defupd_error *
                    repo->dir_path, pid);
 }
 
+/* Publishers of a group share a folder that the group may write: one signs releases, another user's
+ * cron refreshes. They need the lock too, whoever came first and with whatever umask. */
+static void share_lock(const struct du_sys *sys, int top, int lock)
+{
+    struct stat folder, file;
+
+    if (fstat(top, &folder) == 0 && fstat(lock, &file) == 0 && (folder.st_mode & S_IWGRP) != 0 &&
+        (file.st_mode & S_IWGRP) == 0 && file.st_uid == geteuid())
+        (void)sys->fchmod(lock, 0660); /* else the others are told that it cannot be opened */
+}
+
 static defupd_code take_lock(const struct defupd_repo *repo, struct du_dirs *dirs,
                              defupd_error *err)
 {
@@ -63,6 +74,7 @@ static defupd_code take_lock(const struct defupd_repo *repo, struct du_dirs *dir
 
     if (lock < 0)
         return DU_FAIL_IO(err, "open %s/" LOCK_NAME, repo->dir_path);
+    share_lock(sys, dirs->top, lock);
     if (sys->lock(lock) != 0) {
         if (errno == EAGAIN)
             return busy(repo, lock, err);

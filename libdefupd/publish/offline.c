@@ -72,7 +72,7 @@ defupd_code defupd_repo_pending_drop(defupd_repo *repo, defupd_error *error)
     DU_TRY(du_dirs_open(repo, &dirs, true, err));
     DU_TRY(du_pending_remove(repo, &there, err));
     if (!there)
-        return DU_FAIL(err, DEFUPD_E_REPO, "no change is pending at %s", repo->pending_path);
+        return DU_FAIL(err, DEFUPD_E_PENDING, "no change is pending at %s", repo->pending_path);
     return DEFUPD_OK;
 }
 
@@ -87,7 +87,7 @@ defupd_code defupd_repo_pending_export(defupd_repo *repo, const char *file, defu
         return DU_FAIL(err, DEFUPD_E_INVALID, "no repository or no file");
     DU_TRY(du_pending_load(repo, &pending, &there, err));
     if (!there)
-        return DU_FAIL(err, DEFUPD_E_REPO, "no change is pending at %s", repo->pending_path);
+        return DU_FAIL(err, DEFUPD_E_PENDING, "no change is pending at %s", repo->pending_path);
     DU_TRY(du_pending_write(&pending, &bytes, err));
     return du_pending_write_file(repo, file, &bytes, err);
 }
@@ -109,14 +109,14 @@ static defupd_code check_pin(const struct defupd_repo *repo, const struct du_pen
         return DEFUPD_OK;
     there = du_json_object(du_json_at(pending->roots, (size_t)pin.version - 1), "signed");
     if (there == NULL)
-        return DU_FAIL(err, DEFUPD_E_REPO,
+        return DU_FAIL(err, DEFUPD_E_PIN,
                        "its newest root is version %llu, but %s/root.json is version %llu",
                        (unsigned long long)pending->state.set.doc[DU_ROLE_ROOT].version,
                        repo->keys_path, (unsigned long long)pin.version);
     DU_TRY(du_json_canonical(there, &left, err));
     DU_TRY(du_json_canonical(du_role_doc_part(&pin), &right, err));
     if (left.len != right.len || memcmp(left.data, right.data, left.len) != 0)
-        return DU_FAIL(err, DEFUPD_E_REPO,
+        return DU_FAIL(err, DEFUPD_E_PIN,
                        "its root version %llu is not the one pinned in "
                        "%s/root.json",
                        (unsigned long long)pin.version, repo->keys_path);
@@ -227,7 +227,7 @@ static defupd_code merge(const struct defupd_repo *repo, struct du_pending *pend
         size_t added = 0;
 
         if (!same_content(doc, other))
-            return DU_FAIL(err, DEFUPD_E_INVALID, "%s: its %s is not that of the pending change",
+            return DU_FAIL(err, DEFUPD_E_PENDING, "%s: its %s is not that of the pending change",
                            file, doc->name);
         for (size_t i = 0; i < count; i++)
             DU_TRY(du_sign_merge(doc, other->signatures, by[i], &added, err));
@@ -288,13 +288,13 @@ static defupd_code import(struct defupd_repo *repo, const char *file, int *is_pe
     DU_TRY(du_work_begin(repo, &work, err));
     DU_TRY(du_pending_load(repo, &pending, &there, err));
     if (!there)
-        return DU_FAIL(err, DEFUPD_E_REPO, "no change is pending at %s", repo->pending_path);
+        return DU_FAIL(err, DEFUPD_E_PENDING, "no change is pending at %s", repo->pending_path);
     if (is_live(&pending, &work.state)) {
         *is_pending = 0;
         return du_pending_remove(repo, &there, err);
     }
     if (!du_pending_fits(&pending, &work.state))
-        return DU_FAIL(err, DEFUPD_E_REPO,
+        return DU_FAIL(err, DEFUPD_E_PENDING,
                        "%s: the repository has moved on since this change was made: drop it, and "
                        "make it again",
                        repo->pending_path);

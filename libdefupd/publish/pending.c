@@ -311,7 +311,7 @@ defupd_code du_pending_check_none(const struct defupd_repo *repo, defupd_error *
 
     DU_TRY(open_parent(repo->sys, repo->pending_path, &dir, &name, err));
     if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return DU_FAIL(err, DEFUPD_E_BUSY,
+        return DU_FAIL(err, DEFUPD_E_PENDING,
                        "%s: a change is pending already; have it signed, or drop it",
                        repo->pending_path);
     return DEFUPD_OK;

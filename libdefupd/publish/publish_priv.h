@@ -7,6 +7,7 @@
 #ifndef DU_PUBLISH_PUBLISH_PRIV_H
 #define DU_PUBLISH_PUBLISH_PRIV_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <defupd/publish.h>
@@ -16,17 +17,18 @@
 #include "base/name.h"
 #include "base/scope.h"
 #include "manifest/manifest.h"
+#include "publish/choose.h"
 #include "publish/key.h"
 #include "sys/disk.h"
 #include "sys/sys.h"
 #include "tree/index.h"
+#include "tree/tree.h"
 #include "trust/trust.h"
 #include "json/json.h"
 
-#define DU_REPO_TMP "bundle.tmp" /* in objects/: a bundle whose name is not known yet */
+#define DU_REPO_TMP "work.tmp" /* folder in objects/: what is being made */
 #define DU_MANIFEST_PUBLISH_MAX (16U * 1024)
-#define DU_MANIFEST_KEEP 30 /* releases */
-#define DU_META_NAME 96     /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
+#define DU_META_NAME 96 /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
 
 struct defupd_repo {
     const struct du_sys *sys;
@@ -36,10 +38,25 @@ struct defupd_repo {
     void *say_user;
     defupd_repo_passphrase_fn on_passphrase; /* may be NULL */
     void *passphrase_user;
+    defupd_repo_progress_fn on_progress; /* may be NULL */
+    void *progress_user;
+    atomic_bool cancelled;
 };
 
 __attribute__((format(printf, 2, 3))) void du_repo_say(const struct defupd_repo *repo,
                                                        const char *format, ...);
+/* DEFUPD_E_CANCELLED once somebody has asked for it. */
+DEFUPD_MUST_CHECK defupd_code du_repo_go_on(const struct defupd_repo *repo, defupd_error *err);
+
+/* Long work: its tick tells how far it is, and ends it when it is cancelled. */
+struct du_task {
+    const struct defupd_repo *repo;
+    defupd_repo_progress told;
+    struct du_tick tick;
+};
+/* `component` is borrowed; `total` bytes, 0: not known. */
+void du_task_start(struct du_task *task, const struct defupd_repo *repo, defupd_repo_phase phase,
+                   const char *component, uint64_t version, uint64_t total);
 
 /* The repository's folders, open, and the publisher's lock when it was asked for. */
 struct du_dirs {
@@ -329,12 +346,26 @@ DEFUPD_MUST_CHECK defupd_code du_pin_load(const struct defupd_repo *repo, struct
                                           defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_pin_write(const struct defupd_repo *repo,
                                            const struct du_role_doc *root, defupd_error *err);
-/* The repository's chain goes on from the pinned root; the pin moves to its end. Without a pin, the
- * newest root is pinned, and said so. DEFUPD_E_REPO. */
+/* Same for a root that goes on from the pin: where the folder cannot be written, that is said. */
+DEFUPD_MUST_CHECK defupd_code du_pin_move(const struct defupd_repo *repo,
+                                          const struct du_role_doc *root, defupd_error *err);
+/* The repository's chain goes on from the pinned root, which is loaded into `pin`; this stays empty
+ * when there is none. Writes nothing. DEFUPD_E_PIN. */
+DEFUPD_MUST_CHECK defupd_code du_pin_compare(const struct defupd_repo *repo,
+                                             const struct du_dirs *dirs,
+                                             const struct du_state *state, struct du_role_doc *pin,
+                                             defupd_error *err);
+/* The same, and the pin moves to the chain's end. Without a pin, the newest root is pinned, and
+ * said so. */
 DEFUPD_MUST_CHECK defupd_code du_pin_check(const struct defupd_repo *repo,
                                            const struct du_dirs *dirs, const struct du_state *state,
                                            defupd_error *err);
 bool du_pin_same(const struct du_role_doc *pin, const struct du_role_doc *root);
+
+/* list.c: a role's document in the words of the public header. */
+DEFUPD_MUST_CHECK defupd_code du_role_facts(defupd_repo_role *role, const struct du_role_doc *doc,
+                                            struct du_authority by, const struct du_keyring *ring,
+                                            defupd_error *err);
 
 /* describe.c: what a document says and changes, one line at a time. `published` may be NULL. */
 void du_describe(const struct du_role_doc *doc, const struct du_role_doc *published, int64_t now,
@@ -371,7 +402,7 @@ DEFUPD_MUST_CHECK defupd_code du_pending_load(const struct defupd_repo *repo,
                                               defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_pending_remove(const struct defupd_repo *repo, bool *there,
                                                 defupd_error *err);
-/* DEFUPD_E_BUSY when a change is pending. */
+/* DEFUPD_E_PENDING when a change is pending. */
 DEFUPD_MUST_CHECK defupd_code du_pending_check_none(const struct defupd_repo *repo,
                                                     defupd_error *err);
 /* Is it built upon what is published now? */
@@ -388,10 +419,79 @@ DEFUPD_MUST_CHECK defupd_code du_object_open(const struct defupd_repo *repo,
                                              const struct du_dirs *dirs,
                                              const struct du_object *object, int *fd,
                                              defupd_error *err);
-/* Bundle the tree at `root` into objects/; *object out. */
-DEFUPD_MUST_CHECK defupd_code du_object_make(const struct defupd_repo *repo,
-                                             const struct du_dirs *dirs, int root,
-                                             const struct du_index *index, struct du_object *object,
+/* The same, and vouch for it: the whole digest is compared. Errors: du_object_verify()'s too. */
+DEFUPD_MUST_CHECK defupd_code du_object_check(const struct defupd_repo *repo,
+                                              const struct du_dirs *dirs,
+                                              const struct du_object *object,
+                                              const struct du_tick *tick, int *fd,
+                                              struct du_verified_file *file, defupd_error *err);
+
+/* A private folder on the repository's disk where objects are made and trees are unpacked. Nothing
+ * of it is served; it goes when the work ends, also by a failure, and what a killed publisher left
+ * goes with the next one. Needs the lock. */
+struct du_shop {
+    const struct defupd_repo *repo; /* NULL: not open */
+    const struct du_dirs *dirs;
+    int fd;
+};
+#define DU_SHOP  \
+    {            \
+        .fd = -1 \
+    }
+#define DU_SHOP_BUNDLE "bundle" /* the new release's bundle */
+DEFUPD_MUST_CHECK defupd_code du_shop_open(struct du_shop *shop, const struct defupd_repo *repo,
+                                           const struct du_dirs *dirs, defupd_error *err);
+void du_shop_end(struct du_shop *shop);
+#define DU_AUTO_SHOP __attribute__((cleanup(du_shop_end))) struct du_shop
+/* An empty file, mode 0644; *fd yours, for reading and writing. */
+DEFUPD_MUST_CHECK defupd_code du_shop_create(const struct du_shop *shop, const char *name, int *fd,
                                              defupd_error *err);
+/* Bundle the tree at `root`; *object out. Synced, not in place yet. */
+DEFUPD_MUST_CHECK defupd_code du_shop_bundle(const struct du_shop *shop, int root,
+                                             const struct du_index *index,
+                                             const struct du_tick *tick, struct du_object *object,
+                                             defupd_error *err);
+/* Move a synced file to the object's place, durably. */
+DEFUPD_MUST_CHECK defupd_code du_shop_place(const struct du_shop *shop, const char *from,
+                                            const struct du_object *object, defupd_error *err);
+
+/* delta.c: the deltas to a new release. */
+struct du_deltas_job {
+    size_t source;                 /* index in the manifest */
+    defupd_repo_delta_state state; /* 0: not made yet */
+    struct du_object object;       /* when it is made */
+    size_t twin;                   /* the job whose delta it shares; its own number: none */
+    uint64_t ms;
+    char why[DEFUPD_ERROR_MESSAGE_MAX]; /* of one that could not be made */
+};
+struct du_deltas {
+    struct du_deltas_job job[DU_CHOOSE_DELTAS_MAX];
+    size_t count;
+};
+struct du_deltas_limits {
+    unsigned jobs;   /* at a time, at least 1 */
+    uint64_t memory; /* of all jobs together */
+};
+/* Choose them for manifest->release[0] and put them into it as if they were as large as its bundle,
+ * so that it is known what fits. */
+DEFUPD_MUST_CHECK defupd_code du_deltas_plan(const struct defupd_repo *repo,
+                                             const struct du_dirs *dirs,
+                                             struct du_manifest *manifest, size_t max,
+                                             defupd_error *err);
+/*
+ * Make those that release[0] still plans, each from the bundle of its source, prove each by
+ * applying it, and leave in release[0] those that are worth it. Tells progress on this thread;
+ * others work for it. Nothing is in place yet.
+ *
+ * root, index  the new release's tree
+ */
+DEFUPD_MUST_CHECK defupd_code du_deltas_make(const struct du_shop *shop,
+                                             struct du_manifest *manifest, int root,
+                                             const struct du_index *index,
+                                             const struct du_deltas_limits *limits,
+                                             struct du_deltas *deltas, defupd_error *err);
+/* Move them into place. */
+DEFUPD_MUST_CHECK defupd_code du_deltas_place(const struct du_shop *shop,
+                                              const struct du_deltas *deltas, defupd_error *err);
 
 #endif

@@ -27,6 +27,36 @@ void du_repo_say(const struct defupd_repo *repo, const char *format, ...)
     repo->on_say(repo->say_user, line);
 }
 
+defupd_code du_repo_go_on(const struct defupd_repo *repo, defupd_error *err)
+{
+    if (atomic_load(&repo->cancelled))
+        return DU_FAIL(err, DEFUPD_E_CANCELLED, "cancelled");
+    return DEFUPD_OK;
+}
+
+static defupd_code task_tick(void *user, uint64_t bytes, defupd_error *err)
+{
+    struct du_task *task = user;
+
+    DU_TRY(du_repo_go_on(task->repo, err));
+    task->told.bytes_done += bytes;
+    if (task->repo->on_progress != NULL)
+        task->repo->on_progress(task->repo->progress_user, &task->told);
+    return DEFUPD_OK;
+}
+
+void du_task_start(struct du_task *task, const struct defupd_repo *repo, defupd_repo_phase phase,
+                   const char *component, uint64_t version, uint64_t total)
+{
+    *task = (struct du_task){ .repo = repo,
+                              .told = { .struct_size = sizeof task->told,
+                                        .phase = phase,
+                                        .version = version,
+                                        .bytes_total = total,
+                                        .component = component },
+                              .tick = { .fn = task_tick, .user = task } };
+}
+
 /* The folder without trailing slashes. "." and the like get their full name, since the keys stand
  * beside the folder under its name. */
 static defupd_code folder_name(char **out, const char *dir, defupd_error *err)
@@ -89,6 +119,8 @@ static defupd_code take_options(struct defupd_repo *repo, const defupd_repo_opti
     repo->warn_days = options->warn_days;
     repo->on_passphrase = options->on_passphrase;
     repo->passphrase_user = options->passphrase_user;
+    repo->on_progress = options->on_progress;
+    repo->progress_user = options->progress_user;
     repo->on_say = options->on_say;
     repo->say_user = options->say_user;
     repo->temp_path = du_strdup(options->temp_dir != NULL ? options->temp_dir : "/tmp");
@@ -120,6 +152,12 @@ defupd_code defupd_repo_open(defupd_repo **repo, const defupd_repo_options *opti
     }
     *repo = made;
     return DEFUPD_OK;
+}
+
+void defupd_repo_cancel(defupd_repo *repo)
+{
+    if (repo != NULL)
+        atomic_store(&repo->cancelled, true);
 }
 
 void defupd_repo_close(defupd_repo *repo)

@@ -17,9 +17,15 @@ static const struct du_json *signature_of(const struct du_json *signatures, cons
     return NULL;
 }
 
+/* So far, or as published. */
+static const struct du_json *signatures_of(const struct du_role_doc *doc)
+{
+    return doc->signatures != NULL ? doc->signatures : du_json_array(doc->json, "signatures");
+}
+
 bool du_sign_has(const struct du_role_doc *doc, const char *keyid)
 {
-    return signature_of(doc->signatures, keyid) != NULL;
+    return signature_of(signatures_of(doc), keyid) != NULL;
 }
 
 static defupd_code add_signature(struct du_json *signatures, const struct du_signer *signer,
@@ -105,7 +111,7 @@ defupd_code du_sign_count(const struct du_role_doc *doc, struct du_authority aut
         for (size_t k = 0; k < i; k++)
             again = again || strcmp(du_authority_keyid(authority, k), id) == 0;
         if (!again &&
-            holds(authority, id, signature_of(doc->signatures, id), du_buf_bytes(&message)))
+            holds(authority, id, signature_of(signatures_of(doc), id), du_buf_bytes(&message)))
             ++*have;
     }
     return DEFUPD_OK;

@@ -11,6 +11,7 @@ void du_work_end(struct du_work *work)
 
 defupd_code du_work_begin(const struct defupd_repo *repo, struct du_work *work, defupd_error *err)
 {
+    DU_TRY(du_repo_go_on(repo, err));
     DU_TRY(du_dirs_open(repo, &work->dirs, true, err));
     DU_TRY(du_state_load_cut(repo, &work->dirs, &work->state, err));
     DU_TRY(du_keyring_load(repo, &work->ring, err));
@@ -39,9 +40,10 @@ defupd_code du_work_write(const struct defupd_repo *repo, struct du_work *work,
 {
     const struct du_role_doc *root = du_role_set_find(&next->set, "root");
 
+    DU_TRY(du_repo_go_on(repo, err)); /* the last chance */
     DU_TRY(du_next_write(repo, &work->dirs, next, err));
     if (root != NULL)
-        DU_TRY(du_pin_write(repo, root, err));
+        DU_TRY(du_pin_move(repo, root, err));
     if (!next->was_pending)
         du_pending_warn(repo, next);
     return DEFUPD_OK;

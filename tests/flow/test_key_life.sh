@@ -149,13 +149,55 @@ forge() { # PRIVATE_KEY COMPONENT: into the folder forged
     want 0 /usr/bin/python3 forge.py forged repo.keys "$1" "$2"
 }
 
+# A user of its own, with a folder that holds the timestamp's key alone, in the group that may write
+# the repository. Only root can act it out.
+another_user_refreshes_with_the_online_key_alone() {
+    local as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    chmod 0755 .
+    publish init
+    mkdir av1 && echo pattern >av1/patterns
+    mkdir -m 0700 cron.keys
+    cp repo.keys/timestamp-*.pem cron.keys
+    chown -R 65534:65534 cron.keys
+    chgrp -R 65534 repo && chmod g+ws repo repo/metadata
+    publish add-release av 1 av1
+    want 0 "${as[@]}" "$BUILD/agent/defupd-publish" --repo repo --keys cron.keys refresh
+    says 'signed timestamp version 3'
+    says 'root version 1 is pinned in cron.keys/root.json'
+    # Each after the other, whoever made the files.
+    publish add-release av 2 av1
+    want 0 "${as[@]}" "$BUILD/agent/defupd-publish" --repo repo --keys cron.keys refresh
+    [ "$(wc -l <out)" = 1 ] && [ ! -s err ] || fail "$(cat out err)"
+    want 77 "${as[@]}" "$BUILD/agent/defupd-publish" --repo repo refresh
+    says 'open keys directory repo.keys: Permission denied'
+    mkdir -m 1777 tmp
+    want 0 env TMPDIR="$PWD/tmp" "${as[@]}" "$BUILD/agent/defupd-publish" --repo repo verify
+    source=repo
+    want 0 c a --trusted-root repo/metadata/1.root.json update
+    same av1 client-a/current/av
+}
+
 a_revoked_keys_metadata_is_refused() {
+    forged_with_a_key_that_is revoked
+}
+
+a_rotated_keys_metadata_is_refused() {
+    forged_with_a_key_that_is rotated
+}
+
+forged_with_a_key_that_is() { # revoked|rotated
     local root=repo/metadata/1.root.json stolen new
     make_repo
     release 1
     release 2
     stolen=repo.keys/ips-$(key_of ips | cut -c1-8).pem
-    publish key rotate ips --type ed25519
+    # One way to be rid of it, and the other.
+    if [ "$1" = rotated ]; then
+        publish key rotate ips --type ed25519
+    else
+        publish key add ips --type ed25519
+        publish key revoke "$(basename "$stolen" .pem | cut -c5-)"
+    fi
     new=repo.keys/ips-$(key_of ips | cut -c1-8).pem
     release 3
     want 0 c behind --trusted-root $root update
@@ -168,6 +210,11 @@ a_revoked_keys_metadata_is_refused() {
     at behind 3
     want 65 c fresh --trusted-root $root update
     [ ! -e client-fresh/current/ips ] || fail 'a forged release is installed'
+    # The publisher does not sign with it either, though its private half is still there.
+    mkdir -m 0700 thief.keys
+    cp "$stolen" repo.keys/snapshot-*.pem repo.keys/timestamp-*.pem repo.keys/root.json thief.keys
+    want 77 defupd-publish --repo repo --keys thief.keys add-release ips 4 ips1
+    says "thief.keys holds 0 of the keys of role 'ips', which needs 1"
     # The same with the key that is trusted now goes through: so it was the key.
     forge "$new" ips
     want 0 c control update
@@ -259,41 +306,37 @@ passphrases_come_from_a_file_or_the_terminal() {
     # Nobody to ask: setsid takes the terminal away.
     want 77 setsid -w defupd-publish --repo repo refresh
     says 'no terminal to ask'
-    cat >terminal.py <<'END'
-import os, pty, sys
-answers, command = sys.argv[1].split("|"), sys.argv[2:]
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(command[0], command)
-said = b""
-while True:
-    try:
-        got = os.read(fd, 1000)
-    except OSError:
-        break
-    if not got:
-        break
-    said += got
-    if answers and said.rstrip().endswith(b".pem:"):
-        os.write(fd, answers.pop(0).encode() + b"\n")
-        said += b"[answered]"  # so that the prompt's last blank is not taken for another
-sys.stdout.write(said.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-END
-    want 0 timeout 60 /usr/bin/python3 terminal.py 'open sesame' defupd-publish --repo repo refresh
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" 'open sesame' defupd-publish --repo repo refresh
     says 'Passphrase of timestamp-'
     ! grep -q sesame out || fail 'it was echoed'
-    want 0 timeout 60 /usr/bin/python3 terminal.py 'very new|very new' defupd-publish --keys other \
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|very new' defupd-publish --keys other \
         key generate root --passphrase
     grep -q 'ENCRYPTED PRIVATE KEY' other/root-*.pem || fail 'the key is not encrypted'
-    want 77 timeout 60 /usr/bin/python3 terminal.py 'very new|very old' defupd-publish --keys another \
+    want 77 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|very old' defupd-publish --keys another \
         key generate root --passphrase
     says 'differ'
     [ -z "$(ls another)" ] || fail 'a key was stored'
+    # The interrupt key at the prompt: the terminal is as before, and nothing was done.
+    want 75 timeout 60 "$SOURCE/tests/tools/terminal.py" '^C' defupd-publish --repo repo refresh
+    says 'cancelled'
+    says '[echo]'
+    want 75 timeout 60 "$SOURCE/tests/tools/terminal.py" 'very new|^C' defupd-publish --keys another \
+        key generate root --passphrase
+    says '[echo]'
+    [ -z "$(ls another)" ] || fail 'a key was stored'
+    want 77 timeout 60 "$SOURCE/tests/tools/terminal.py" "$(printf 'x%.0s' {1..1100})" \
+        defupd-publish --repo repo refresh
+    says 'the passphrase is longer than 1024 bytes'
 }
 
+if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups \
+    test -x "${TMPDIR:-/tmp}" -a -x "$BUILD/agent/defupd-publish"; then
+    t_run another_user_refreshes_with_the_online_key_alone
+else
+    t_skip another_user_refreshes_with_the_online_key_alone "needs root, and a TMPDIR for all"
+fi
 for test in clients_that_are_one_two_and_five_roots_behind_catch_up \
-    a_revoked_keys_metadata_is_refused a_components_key_cannot_sign_another_component \
+    a_revoked_keys_metadata_is_refused a_rotated_keys_metadata_is_refused a_components_key_cannot_sign_another_component \
     a_stolen_repository_with_its_old_keys_is_refused \
     a_component_moves_to_its_own_role_for_clients_in_every_state \
     passphrases_come_from_a_file_or_the_terminal; do

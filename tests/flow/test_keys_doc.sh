@@ -45,12 +45,12 @@ every_command_in_the_document_works() {
         3) # a client from the first day
             want 0 d early --trusted-root repo/metadata/1.root.json check
             ;;
-        5)
+        6)
             anything_but_yes_signs_nothing
             ;;
         esac
     done
-    [ $count -ge 14 ] || fail "only $count blocks"
+    [ $count -ge 15 ] || fail "only $count blocks"
     [ ! -e repo.pending.json ] || fail 'something is pending'
     # what it was all about
     want 0 defupd-publish --repo repo key list

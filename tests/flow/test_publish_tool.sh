@@ -281,21 +281,167 @@ verify_tells_defects_as_json_too() {
     /usr/bin/python3 -c 'import json, sys
 d = json.load(open("out"))
 assert [r.pop("role") for r in d["roles"]] == ["root", "targets", "snapshot", "timestamp"], d
-assert all(r["threshold"] == r["keys"] == r["private"] == 1 for r in d["roles"]), d
+assert all(r["threshold"] == r["keys"] == r["private"] == r["signatures"] == 1
+           for r in d["roles"]), d
+assert all(r["expires_in_days"] in (r["days"] - 1, r["days"]) for r in d["roles"]), d
 del d["roles"]
-assert d == {"repository": "repo", "defects": [], "warnings": [], "code": 0, "ok": True}, d' || fail "$(cat out)"
+assert [(c["component"], c["role"], c["releases"], c["newest"], c["objects"])
+        for c in d.pop("components")] == [("tetra", "targets", 1, 1, 1)], d
+assert d == {"repository": "repo", "defects": [], "warnings": [], "command": "verify", "code": 0,
+             "name": "OK", "text": "", "advice": "", "exit": 0, "ok": True}, d' || fail "$(cat out)"
     want 0 publish verify --json --within 8
     /usr/bin/python3 -c 'import json, sys
 d = json.load(open("out"))
 assert [w.split()[0] for w in d["warnings"]] == ["snapshot", "timestamp"], d' || fail "$(cat out)"
     want 0 publish verify --within 1
-    says 'warning: timestamp version 2 expires at'
+    grep -q 'warning: timestamp version 2 expires in 2[34] hours, at' err || fail "$(cat err)"
+    says 'root       version 1, signed by 1 of 1 keys (1 needed), expires in 36'
+    says 'tetra: 1 release, newest 1, 1 object of '
     rm -r repo/objects/*/*
     want 65 publish verify --json
     /usr/bin/python3 -c 'import json, sys
 d = json.load(open("out"))
 assert not d["ok"] and d["code"] == -2901 and len(d["defects"]) == 1, d
-assert "tetra 1: open objects/" in d["defects"][0], d' || fail "$(cat out)"
+assert "tetra 1: open objects/" in d["defects"][0], d
+assert d["name"] == "REPO" and d["exit"] == 65 and d["text"] == "repository repo: 1 defect", d
+assert len(d["roles"]) == 4, d' || fail "$(cat out)"
+}
+
+is_json() { # NAME EXIT [KEY]: one document, saying so
+    /usr/bin/python3 -c 'import json, sys
+d = json.load(open("out"))
+d = d[sys.argv[3]] if sys.argv[3:] else d
+assert d["name"] == sys.argv[1] and d["exit"] == int(sys.argv[2]) and d["text"] and d["code"], d' \
+        "$@" || fail "$(cat out)"
+}
+
+who_wants_json_gets_json_also_for_a_wrong_command_line() {
+    local words
+    for words in '--json' 'nonsense --json' '--json cancel more' 'verify --json --repo' \
+        '--json --nonsense' 'refresh --json'; do
+        # shellcheck disable=SC2086 # words
+        want 64 defupd-publish --repo repo $words
+        is_json INVALID 64
+        [ -s err ] || fail 'nothing on standard error'
+        # shellcheck disable=SC2086 # words
+        want 64 defupd $words
+        is_json INVALID 64
+        [ -s err ] || fail 'nothing on standard error'
+    done
+    want 64 defupd --json update --nonsense
+    is_json INVALID 64 result
+    want 64 publish nonsense -- --json
+    [ ! -s out ] || fail "$(cat out)"
+    want 65 publish verify --json
+    is_json REPO 65
+    want 0 publish init
+    want 73 env TMPDIR=/proc/self defupd-publish --repo repo verify --json
+    is_json CANNOT_CREATE 73
+}
+
+advice_fits_the_publisher() {
+    tree one 1
+    want 0 publish init
+    chmod 0777 repo.keys
+    want 77 publish refresh
+    says 'keys directory repo.keys has mode 0777: others may open it, expected 0700'
+    says '-2903 KEY: check the keys directory, its mode and the passphrase'
+    chmod 0700 repo.keys
+    want 0 /usr/bin/python3 -c 'import fcntl, subprocess, sys
+lock = open("repo/.lock", "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+result = subprocess.run(["defupd-publish", "--repo", "repo", "refresh"])
+sys.exit(result.returncode != 75)'
+    says 'in use by another publisher'
+    says '-2600 BUSY: let the other one finish'
+    want 65 publish sign export change
+    says '-2905 PENDING: see '
+    want 73 publish init
+    says '-2900 REPO_EXISTS: it stays as it is'
+    echo '{}' >bad
+    want 65 defupd-publish --keys repo.keys sign bad
+    says '-2203 METADATA_FORMAT: sign nothing of it'
+    # Of another repository: what is served in the place of ours gets no signature.
+    want 0 defupd-publish --repo other init
+    cp repo.keys/timestamp-* repo.keys/snapshot-* other.keys
+    rm -r repo/metadata && cp -a other/metadata repo
+    want 65 publish refresh
+    says 'is not the one pinned in repo.keys/root.json'
+    says '-2904 PIN: sign nothing: put the right repository back'
+    want 65 publish verify
+    says 'defect: root version 1 of repository repo is not the one pinned'
+}
+
+progress_is_drawn_on_a_terminal_and_nowhere_else() {
+    tree one 1
+    head -c 3000000 /dev/urandom >one/big
+    want 0 publish init
+    want 0 publish add-release --level 1 tetra 1 one
+    [ ! -s err ] || fail "$(cat err)"
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" '' defupd-publish --repo repo add-release \
+        --level 1 --note same tetra 2 one
+    says 'reading tetra 2 '
+    echo more >one/more
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" '' defupd-publish --repo repo add-release \
+        --level 1 tetra 3 one
+    says 'reading tetra 3 '
+    grep -q 'bundling tetra 3 \[[#.]*\] *[0-9]*%.* ETA' out || fail "$(cat out)"
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" '' defupd-publish --repo repo verify
+    grep -q 'checking tetra 3 \[[#.]*\] *[0-9]*%.* ETA' out || fail "$(cat out)"
+    want 0 timeout 60 "$SOURCE/tests/tools/terminal.py" '' defupd-publish --repo repo verify --json
+    ! grep -q ETA out || fail "$(cat out)"
+    want 0 publish verify
+    ! grep -q 'ETA\|checking' out err || fail "$(cat out err)"
+}
+
+# signal SIGNAL FILE COMMAND...: run it, and send the signal as soon as FILE (a pattern) is there. Its
+# exit status is in $status; 0 when it was faster.
+signal() {
+    local signal=$1 file=$2 pid i
+    shift 2
+    # Bash lets what it starts beside it ignore interrupts.
+    env --default-signal=INT "$@" >out 2>err </dev/null &
+    pid=$!
+    for ((i = 0; i < 2000; i++)); do
+        compgen -G "$file" >/dev/null && break
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.01
+    done
+    kill "-$signal" "$pid" 2>/dev/null
+    status=0
+    wait "$pid" || status=$?
+}
+
+a_signal_ends_the_work_and_leaves_nothing_behind() {
+    local name i status
+    mkdir one tmp
+    head -c 40000000 /dev/urandom >one/big
+    want 0 publish init
+    cp -a repo before
+    for name in TERM INT HUP; do
+        for ((i = 0; i < 20; i++)); do
+            rm -rf repo && cp -a before repo
+            signal $name repo/objects/work.tmp/bundle defupd-publish --repo repo add-release tetra 1 one
+            [ $status = 0 ] || break
+        done
+        [ $status = 75 ] || fail "SIG$name: exit $status: $(cat err)"
+        says '-2601 CANCELLED: readers see the repository as it was'
+        diff -r -x .lock before repo || fail 'something was published'
+    done
+    want 0 publish add-release --level 1 tetra 1 one
+    for name in TERM INT HUP; do
+        for ((i = 0; i < 20; i++)); do
+            TMPDIR=$PWD/tmp signal $name 'tmp/defupd-verify-*' defupd-publish --repo repo verify
+            [ -z "$(ls tmp)" ] || fail "left behind: $(ls tmp)"
+            [ $status = 0 ] || break
+        done
+        [ $status = 75 ] || fail "SIG$name: exit $status: $(cat err)"
+    done
+    # Who ignores hang-ups is not ended by one.
+    TMPDIR=$PWD/tmp signal HUP 'tmp/defupd-verify-*' env --ignore-signal=HUP defupd-publish \
+        --repo repo verify
+    [ $status = 0 ] || fail "exit $status: a hang-up that is ignored: $(cat err)"
+    [ -z "$(ls tmp)" ] || fail "left behind: $(ls tmp)"
 }
 
 help_and_man_page_tell_the_same() {
@@ -335,6 +481,9 @@ for test in a_release_is_made_and_told options_stand_anywhere_and_with_an_equals
     other_tools_can_check_every_signature \
     two_at_once_publish_one_after_the_other_or_are_told \
     a_killed_publisher_leaves_a_repository_that_verifies verify_tells_defects_as_json_too \
+    who_wants_json_gets_json_also_for_a_wrong_command_line advice_fits_the_publisher \
+    progress_is_drawn_on_a_terminal_and_nowhere_else \
+    a_signal_ends_the_work_and_leaves_nothing_behind \
     help_and_man_page_tell_the_same; do
     t_run "$test"
 done

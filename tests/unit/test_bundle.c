@@ -44,7 +44,7 @@ static defupd_code pack(const char *dir, const struct du_index *index, const cha
     struct du_verified_file check;
     uint64_t bytes = 0;
 
-    DU_TRY(du_bundle_pack(&du_sys_posix, root, index, 3, threads, out, sha256, &bytes, err));
+    DU_TRY(du_bundle_pack(&du_sys_posix, root, index, 3, threads, out, NULL, sha256, &bytes, err));
     return du_object_verify(&du_sys_posix, out, bytes, sha256, file, NULL, &check, err);
 }
 

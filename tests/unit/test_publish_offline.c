@@ -91,7 +91,7 @@ static void a_change_waits_until_its_threshold_is_met(void)
     T_CHECK(t_shell("test ! -e repo.pending.json && cmp repo.keys/root.json "
                     "repo/metadata/2.root.json") == 0);
     T_OK(t_add(repo, "av", 2, "tree-2", NULL, &err), &err);
-    T_FAILS(defupd_repo_pending_import(repo, "first", &is_pending, &err), DEFUPD_E_REPO, &err);
+    T_FAILS(defupd_repo_pending_import(repo, "first", &is_pending, &err), DEFUPD_E_PENDING, &err);
 }
 
 static void a_change_that_is_live_already_is_forgotten(void)
@@ -229,7 +229,7 @@ static void roots_that_are_not_the_pinned_ones_get_no_signature(void)
     T_OK(t_change(thief, DEFUPD_REPO_RENEW, "root", NULL, &err), &err);
     T_CHECK(t_shell("rm thief.keys/root-*.pem") == 0);
     T_OK(pend(thief, DEFUPD_REPO_RENEW, "root", &err), &err);
-    T_FAILS(sign_with("stick1", "thief.pending.json", &said, NULL, &err), DEFUPD_E_REPO, &err);
+    T_FAILS(sign_with("stick1", "thief.pending.json", &said, NULL, &err), DEFUPD_E_PIN, &err);
     T_CHECK(strstr(err.message, "is not the one pinned in stick1/root.json") != NULL);
     T_SAME(said.text, "");
     /* Without a pin it is said, before anything is signed. */
@@ -241,7 +241,7 @@ static void roots_that_are_not_the_pinned_ones_get_no_signature(void)
     /* Roots that end before the pinned one: an older state is passed off as the present. */
     T_OK(pend(repo, DEFUPD_REPO_RENEW, "root", &err), &err);
     T_CHECK(t_shell("cp thief/metadata/2.root.json stick2/root.json") == 0);
-    T_FAILS(sign_with("stick2", "repo.pending.json", &said, NULL, &err), DEFUPD_E_REPO, &err);
+    T_FAILS(sign_with("stick2", "repo.pending.json", &said, NULL, &err), DEFUPD_E_PIN, &err);
     T_CHECK(strstr(err.message, "newest root is version 1") != NULL);
 }
 
@@ -254,7 +254,7 @@ static void a_file_that_was_tampered_with_gets_nowhere(void)
         /* what is published is not what its keys signed */
         { "s/\"version\": 2,/\"version\": 1,/", DEFUPD_E_SIGNATURE, DEFUPD_E_SIGNATURE },
         /* another lifetime: who signs sees it; here it is not the change we made */
-        { "s/\"x-defupd-days\": 30/\"x-defupd-days\": 3000/", DEFUPD_OK, DEFUPD_E_INVALID },
+        { "s/\"x-defupd-days\": 30/\"x-defupd-days\": 3000/", DEFUPD_OK, DEFUPD_E_PENDING },
         { "s/\"defupd-pending\": 1/\"defupd-pending\": 2/", DEFUPD_E_METADATA_FORMAT,
           DEFUPD_E_METADATA_FORMAT },
         { "s/\"next\":/\"text\":/", DEFUPD_E_METADATA_FORMAT, DEFUPD_E_METADATA_FORMAT },
@@ -320,11 +320,11 @@ static void one_change_is_pending_at_a_time(void)
     prepare(repo);
     T_OK(defupd_repo_pending_list(repo, t_say, &said, &err), &err);
     T_SAME(said.text, "");
-    T_FAILS(defupd_repo_pending_drop(repo, &err), DEFUPD_E_REPO, &err);
-    T_FAILS(defupd_repo_pending_export(repo, "change", &err), DEFUPD_E_REPO, &err);
-    T_FAILS(defupd_repo_pending_import(repo, "change", NULL, &err), DEFUPD_E_REPO, &err);
+    T_FAILS(defupd_repo_pending_drop(repo, &err), DEFUPD_E_PENDING, &err);
+    T_FAILS(defupd_repo_pending_export(repo, "change", &err), DEFUPD_E_PENDING, &err);
+    T_FAILS(defupd_repo_pending_import(repo, "change", NULL, &err), DEFUPD_E_PENDING, &err);
     T_OK(pend(repo, DEFUPD_REPO_RENEW, "root", &err), &err);
-    T_FAILS(pend(repo, DEFUPD_REPO_RENEW, "root", &err), DEFUPD_E_BUSY, &err);
+    T_FAILS(pend(repo, DEFUPD_REPO_RENEW, "root", &err), DEFUPD_E_PENDING, &err);
     T_CHECK(strstr(err.message, "repo.pending.json") != NULL);
     T_OK(defupd_repo_pending_drop(repo, &err), &err);
     T_OK(pend(repo, DEFUPD_REPO_RENEW, "root", &err), &err);
@@ -347,7 +347,7 @@ static void a_change_that_no_longer_fits_is_void(void)
     T_OK(defupd_repo_pending_export(repo, "change", &err), &err);
     T_OK(sign_with("stick1", "change", &signing, NULL, &err), &err);
     T_OK(sign_with("stick2", "change", &signing, NULL, &err), &err);
-    T_FAILS(defupd_repo_pending_import(repo, "change", NULL, &err), DEFUPD_E_REPO, &err);
+    T_FAILS(defupd_repo_pending_import(repo, "change", NULL, &err), DEFUPD_E_PENDING, &err);
     T_CHECK(strstr(err.message, "has moved on") != NULL);
     T_CHECK(version_of(repo, "root") == 1);
     T_OK(defupd_repo_pending_drop(repo, &err), &err);

@@ -125,7 +125,9 @@ typedef enum defupd_code {
     DEFUPD_E_REPO_EXISTS = -2900,   /**< Repository or key exists already. */
     DEFUPD_E_REPO = -2901,          /**< Repository is not as it should be. */
     DEFUPD_E_VERSION_ORDER = -2902, /**< Version is not newer than what is published. */
-    DEFUPD_E_KEY = -2903            /**< Key is missing or cannot be used. */
+    DEFUPD_E_KEY = -2903,           /**< Key is missing or cannot be used. */
+    DEFUPD_E_PIN = -2904,           /**< Roots are not those pinned beside the keys. */
+    DEFUPD_E_PENDING = -2905        /**< Pending change does not fit. */
 } defupd_code;
 
 /** What a caller should do about a failure. Values are ABI. @since 0.1 */
