@@ -138,6 +138,66 @@ static inline void dk_index(struct du_index *index, const char *const *path, con
     }
 }
 
+/* --- a small old tree: text and a table of words --- */
+
+enum { DK_SMALL = 5 };
+static const char *const dk_small_path[DK_SMALL] = { "bin/table", "empty", "rules/a.yar",
+                                                     "rules/b.yar", "same" };
+
+struct dk_small {
+    size_t size[DK_SMALL];
+    struct du_buf bytes;
+};
+
+static inline void dk_add(struct du_buf *out, const void *bytes, size_t count)
+{
+    defupd_error err;
+
+    if (du_buf_add(out, bytes, count, &err) != DEFUPD_OK)
+        abort();
+}
+
+static inline void dk_rules(struct du_buf *out, unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        char rule[160];
+        const int len = snprintf(rule, sizeof rule,
+                                 "rule family_%u { strings: $a = \"%08x\" condition: $a at %u }\n",
+                                 i, i * 2654435761U, i * 40503U % 997);
+
+        dk_add(out, rule, (size_t)len);
+    }
+}
+
+static inline void dk_words(struct du_buf *out, unsigned count, unsigned base)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned word = base + i * i * 3 + i * 37;
+
+        dk_add(out,
+               (const unsigned char[]){ (unsigned char)word, (unsigned char)(word >> 8),
+                                        (unsigned char)(word >> 16), (unsigned char)(word >> 24) },
+               4);
+    }
+}
+
+static inline void dk_small_make(struct dk_small *small)
+{
+    size_t before;
+
+    small->bytes = DU_BUF(100000);
+    dk_words(&small->bytes, 200, 0x1000);
+    small->size[0] = before = small->bytes.len;
+    small->size[1] = 0;
+    dk_rules(&small->bytes, 0, 20);
+    small->size[2] = small->bytes.len - before;
+    before = small->bytes.len;
+    dk_rules(&small->bytes, 100, 112);
+    small->size[3] = small->bytes.len - before;
+    dk_add(&small->bytes, "always the same\n", 16);
+    small->size[4] = 16;
+}
+
 /* --- a writer --- */
 
 enum dk_stream {
@@ -282,14 +342,6 @@ static inline void dk_lzma(struct du_buf *out, const struct dk_writer *w, int st
         abort();
     out->len = len - 1 - w->cut[stream];
     memmove(out->data, out->data + 1, out->len);
-}
-
-static inline void dk_add(struct du_buf *out, const void *bytes, size_t count)
-{
-    defupd_error err;
-
-    if (du_buf_add(out, bytes, count, &err) != DEFUPD_OK)
-        abort();
 }
 
 /* The object. */
