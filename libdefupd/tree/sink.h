@@ -27,7 +27,8 @@
 
 struct du_sink_helper;
 
-/* Members are sink.c's, but `start`. One thread at a time. */
+/* Members are sink.c's, but `start`; path, size and exec of a file may be read until the next one
+ * begins. One thread at a time. */
 struct du_sink {
     struct du_place *place;
     /* pthread_create(), or what a test puts here before the first file */
