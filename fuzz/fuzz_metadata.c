@@ -154,6 +154,8 @@ static bool matches(const char *pattern, const char *path)
 {
     if (*pattern == '\0')
         return *path == '\0';
+    if (pattern[0] == '*' && pattern[1] == '*')
+        return matches(pattern + 1, path); /* the same, and a row of them would take for ever */
     if (*pattern == '*')
         return matches(pattern + 1, path) ||
                (*path != '\0' && *path != '/' && matches(pattern, path + 1));

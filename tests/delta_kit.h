@@ -1,249 +1,394 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A repository whose deltas a test chooses, and an endpoint that updates from it: component alpha,
- * in the test's own directory (repo, repo.keys, state).
- *
- *     kit_start(); kit_add(1, "a1"); kit_add(2, "a2"); kit_delta(2, 1, "a1", "a2");
- *     T_OK(kit_run(KIT_UPDATE, &report, &err), &err);
- */
+/* Deltas written by hand, from docs/formats/delta.md alone: nothing of the encoder's is used, so
+ * that decoder and encoder cannot agree on an error. And a host in memory for the decoder. */
 #ifndef DELTA_KIT_H
 #define DELTA_KIT_H
 
-#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include <defupd/defupd.h>
+#include <lzma.h>
 
-#include "client/client.h"
+#include "base/bytes.h"
+#include "base/scope.h"
 #include "delta/delta.h"
-#include "t_publish.h"
 
-static struct {
-    char here[200];
-    defupd_client_options options;
-    defupd_request request;
-    const struct du_sys *sys;
-    defupd_event event[64]; /* of the last call; texts in `text`, progress left out */
-    char text[64][400];
-    size_t events;
-} kit;
+/* --- a host in memory --- */
 
-static inline void kit_on_event(void *user, const defupd_event *event)
-{
-    (void)user;
-    if (event->id == DEFUPD_EVENT_PROGRESS || kit.events == 64)
-        return;
-    kit.event[kit.events] = *event;
-    (void)snprintf(kit.text[kit.events], sizeof kit.text[0], "%s",
-                   event->text != NULL ? event->text : "");
-    kit.events++;
-}
-
-/* The text of the last call's first event of that kind; NULL when there was none. */
-static inline const char *kit_told(int32_t id)
-{
-    for (size_t i = 0; i < kit.events; i++) {
-        if (kit.event[i].id == id)
-            return kit.text[i];
-    }
-    return NULL;
-}
-
-static inline void kit_start(void)
-{
-    const defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
-    const defupd_request request = DEFUPD_REQUEST_INIT;
-    T_AUTO_REPO *repo = t_repo(NULL);
-    defupd_error err = { 0 };
-
-    T_CHECK(getcwd(kit.here, sizeof kit.here) != NULL);
-    kit.options = options;
-    kit.request = request;
-    kit.sys = &du_sys_posix;
-    T_OK(defupd_repo_init(repo, &err), &err);
-}
-
-static inline void kit_add(uint64_t version, const char *tree)
-{
-    T_AUTO_REPO *repo = t_repo(NULL);
-    defupd_error err = { 0 };
-
-    T_OK(t_add(repo, "alpha", version, tree, NULL, &err), &err);
-}
-
-/* --- the manifest as a test wants it --- */
-
-typedef void (*kit_edit_fn)(struct du_manifest *manifest, void *user);
-
-static inline defupd_code kit_publish(defupd_repo *repo, kit_edit_fn edit, void *user,
-                                      defupd_error *err)
-{
-    DU_AUTO_WORK work = DU_WORK;
-    DU_AUTO_MANIFEST *manifest = NULL;
-    DU_AUTO_BUF text = DU_BUF(DU_MANIFEST_BYTES_MAX);
-    DU_AUTO_NEXT next = { 0 };
-    DU_AUTO_FD dir = -1;
-    char name[DU_META_NAME];
-    struct du_json *part;
-
-    DU_TRY(du_work_begin(repo, &work, err));
-    DU_TRY(du_state_manifest(repo, &work.dirs, &work.state, "alpha", &manifest, err));
-    edit(manifest, user);
-    DU_TRY(du_manifest_write(manifest, &text, err));
-    DU_TRY(du_work_cover(&work, &next, err));
-    DU_TRY(du_next_edit(&work.dirs, &work.state, &next, "targets", &part, err));
-    T_CHECK(du_part_target(part, "alpha", du_buf_bytes(&text)));
-    DU_TRY(du_next_sign(repo, &work.state, &work.ring, &next, err));
-    DU_TRY(du_next_complete(&work.state, &next, err));
-    DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, "alpha",
-                          du_buf_bytes(&text), err));
-    DU_TRY(du_dir_open(repo->sys, work.dirs.targets, "alpha", true, 0755, &dir, err));
-    du_manifest_file(name, du_buf_bytes(&text));
-    DU_TRY(du_file_replace(repo->sys, dir, name, text.data, text.len, 0644, err));
-    return du_work_write(repo, &work, &next, err);
-}
-
-static inline void kit_edit(kit_edit_fn edit, void *user)
-{
-    T_AUTO_REPO *repo = t_repo(NULL);
-    defupd_error err = { 0 };
-
-    T_OK(kit_publish(repo, edit, user, &err), &err);
-}
-
-static inline struct du_release *kit_release(struct du_manifest *manifest, uint64_t version)
-{
-    for (size_t i = 0; i < manifest->count; i++) {
-        if (manifest->release[i].version == version)
-            return &manifest->release[i];
-    }
-    abort();
-}
-
-struct kit_delta {
-    uint64_t version;
-    struct du_object object;
+struct dk_host {
+    struct du_bytes delta, old;
+    const struct du_index *index;
+    uint64_t most; /* bytes of new content that it takes */
+    struct du_buf out;
+    uint64_t left; /* of the open file */
+    bool open;
+    const char *broken; /* what the decoder did that it must not; NULL: nothing */
 };
 
-static inline void kit_edit_delta(struct du_manifest *manifest, void *user)
+static inline defupd_code dk_give(struct dk_host *host, struct du_bytes from, uint64_t at,
+                                  void *bytes, size_t count)
 {
-    const struct kit_delta *add = user;
-    struct du_release *release = kit_release(manifest, add->version);
-
-    release->delta = realloc(release->delta, (release->deltas + 1) * sizeof *release->delta);
-    if (release->delta == NULL)
-        abort();
-    release->delta[release->deltas++] = add->object;
+    if (at > from.len || count > from.len - at) {
+        host->broken = "read outside";
+        memset(bytes, 0, count);
+    } else if (count > 0) {
+        memcpy(bytes, from.data + at, count);
+    }
+    return DEFUPD_OK;
 }
 
-/* Move the file object.tmp to its place below objects/ and name it in the manifest. */
-static inline void kit_name(struct kit_delta *add)
+static inline defupd_code dk_delta(void *user, uint64_t at, void *bytes, size_t count,
+                                   defupd_error *err)
 {
-    char hex[DU_SHA256_HEX + 1];
+    struct dk_host *host = user;
 
-    du_hex(hex, add->object.sha256, DU_SHA256_BYTES);
-    T_CHECK(t_shell("mkdir -p repo/objects/%.2s && mv object.tmp repo/objects/%.2s/%s", hex, hex,
-                    hex) == 0);
-    kit_edit(kit_edit_delta, add);
+    (void)err;
+    return dk_give(host, host->delta, at, bytes, count);
 }
 
-/* The delta that makes `new` of `old`, named as one from `from` to `version`. Its bytes. */
-static inline uint64_t kit_delta(uint64_t version, uint64_t from, const char *old, const char *new)
+static inline defupd_code dk_old(void *user, uint64_t at, void *bytes, size_t count,
+                                 defupd_error *err)
 {
-    struct kit_delta add = { .version = version, .object = { .from = from, .codec = "1" } };
-    DU_AUTO_INDEX old_index = { 0 }, new_index = { 0 };
-    DU_AUTO_FD old_root = open(old, O_RDONLY | O_DIRECTORY);
-    DU_AUTO_FD new_root = open(new, O_RDONLY | O_DIRECTORY);
-    DU_AUTO_FD fd = open("object.tmp", O_RDWR | O_CREAT | O_TRUNC, 0644);
-    struct du_delta_side sides[2];
+    struct dk_host *host = user;
+
+    (void)err;
+    return dk_give(host, host->old, at, bytes, count);
+}
+
+static inline void dk_name(struct dk_host *host, const char *path)
+{
+    if (host->open || strlen(path) > DU_PATH_MAX)
+        host->broken = "began a file in another one, or with too long a path";
+}
+
+/* Each file as a line and its bytes: "keep -|x PATH = OLD PATH", "make -|x PATH SIZE". */
+static inline defupd_code dk_keep(void *user, const struct du_file *old, const char *path,
+                                  bool exec, defupd_error *err)
+{
+    struct dk_host *host = user;
+
+    dk_name(host, path);
+    if (old < host->index->file || old >= host->index->file + host->index->count)
+        host->broken = "kept a file that is none";
+    return du_buf_printf(&host->out, err, "keep %c %s = %s\n", exec ? 'x' : '-', path, old->path);
+}
+
+static inline defupd_code dk_open(void *user, const char *path, uint64_t size, bool exec,
+                                  defupd_error *err)
+{
+    struct dk_host *host = user;
+
+    dk_name(host, path);
+    if (size > host->most)
+        return DU_FAIL(err, DEFUPD_E_TREE, "more than is signed");
+    host->most -= size;
+    host->open = true;
+    host->left = size;
+    return du_buf_printf(&host->out, err, "make %c %s %" PRIu64 "\n", exec ? 'x' : '-', path, size);
+}
+
+static inline defupd_code dk_data(void *user, const void *bytes, size_t count, defupd_error *err)
+{
+    struct dk_host *host = user;
+
+    if (!host->open || count > host->left || count == 0) {
+        host->broken = "gave more than the size it told";
+        return DEFUPD_OK;
+    }
+    host->left -= count;
+    return du_buf_add(&host->out, bytes, count, err);
+}
+
+static inline defupd_code dk_close(void *user, defupd_error *err)
+{
+    struct dk_host *host = user;
+
+    if (!host->open || host->left > 0)
+        host->broken = "gave less than the size it told";
+    host->open = false;
+    return du_buf_add(&host->out, "\n", 1, err);
+}
+
+/* What the decoder makes is then in host->out. */
+static inline defupd_code dk_decode(struct dk_host *host, defupd_error *err)
+{
+    const struct du_delta_host calls = { .user = host,
+                                         .delta = dk_delta,
+                                         .old = dk_old,
+                                         .keep = dk_keep,
+                                         .open = dk_open,
+                                         .data = dk_data,
+                                         .close = dk_close };
+
+    return du_delta_decode(&calls, host->delta.len, host->index, "demo 2", err);
+}
+
+/* An old tree of `count` files that stand end to end in `bytes`; their digests are not looked at.
+ */
+static inline void dk_index(struct du_index *index, const char *const *path, const size_t *size,
+                            size_t count)
+{
+    static const unsigned char none[DU_SHA256_BYTES];
     defupd_error err = { 0 };
 
-    T_OK(du_tree_scan(&du_sys_posix, old_root, NULL, &old_index, &err), &err);
-    T_OK(du_tree_scan(&du_sys_posix, new_root, NULL, &new_index, &err), &err);
-    sides[0] = (struct du_delta_side){ old_root, &old_index };
-    sides[1] = (struct du_delta_side){ new_root, &new_index };
-    T_OK(du_delta_make(&du_sys_posix, &sides[0], &sides[1], 64 << 20, NULL, fd, add.object.sha256,
-                       &add.object.bytes, &err),
-         &err);
-    kit_name(&add);
-    return add.object.bytes;
-}
-
-/* An object of any bytes in the place of a delta. */
-static inline void kit_rubbish(uint64_t version, uint64_t from, const char *codec,
-                               const char *bytes)
-{
-    struct kit_delta add = { .version = version, .object = { .from = from } };
-    FILE *file = fopen("object.tmp", "w");
-
-    (void)snprintf(add.object.codec, sizeof add.object.codec, "%s", codec);
-    add.object.bytes = strlen(bytes);
-    du_sha256(add.object.sha256, bytes, strlen(bytes));
-    T_CHECK(file != NULL && fputs(bytes, file) >= 0 && fclose(file) == 0);
-    kit_name(&add);
-}
-
-/* --- the endpoint --- */
-
-enum kit_call { KIT_CHECK, KIT_UPDATE, KIT_DOWNLOAD, KIT_INSTALL, KIT_ROLLBACK, KIT_REPAIR };
-
-/* *report may be NULL; else yours, and may become NULL. */
-static inline defupd_code kit_run(enum kit_call call, defupd_report **report, defupd_error *err)
-{
-    static char root[65536];
-    char state[256], url[256];
-    const char *const sources[] = { url, NULL };
-    FILE *file = fopen("repo/metadata/1.root.json", "r");
-    defupd_client *client = NULL;
-    defupd_code rc;
-
-    kit.events = 0;
-    (void)snprintf(state, sizeof state, "%s/state", kit.here);
-    (void)snprintf(url, sizeof url, "file://%s/repo", kit.here);
-    kit.options.state_dir = state;
-    kit.options.sources = sources;
-    kit.options.trusted_root = root;
-    kit.options.trusted_root_bytes = file != NULL ? fread(root, 1, sizeof root, file) : 0;
-    if (file != NULL)
-        (void)fclose(file);
-    kit.options.on_event = kit_on_event;
-    rc = du_client_open_sys(&client, &kit.options, kit.sys, err);
-    if (rc != DEFUPD_OK)
-        return rc;
-    switch (call) {
-    case KIT_CHECK: rc = defupd_client_check(client, &kit.request, report, err); break;
-    case KIT_UPDATE: rc = defupd_client_update(client, &kit.request, report, err); break;
-    case KIT_DOWNLOAD: rc = defupd_client_download(client, &kit.request, report, err); break;
-    case KIT_INSTALL: rc = defupd_client_install(client, &kit.request, report, err); break;
-    case KIT_ROLLBACK: rc = defupd_client_rollback(client, &kit.request, report, err); break;
-    case KIT_REPAIR: {
-        defupd_request request = kit.request;
-        request.flags |= DEFUPD_REQUEST_REPAIR;
-        rc = defupd_client_verify(client, &request, NULL, NULL, NULL, err);
-        break;
+    for (size_t i = 0; i < count; i++) {
+        if (du_index_add(index, path[i], size[i], none, false, &err) != DEFUPD_OK)
+            abort();
     }
+}
+
+/* --- a small old tree: text and a table of words --- */
+
+enum { DK_SMALL = 5 };
+static const char *const dk_small_path[DK_SMALL] = { "bin/table", "empty", "rules/a.yar",
+                                                     "rules/b.yar", "same" };
+
+struct dk_small {
+    size_t size[DK_SMALL];
+    struct du_buf bytes;
+};
+
+static inline void dk_add(struct du_buf *out, const void *bytes, size_t count)
+{
+    defupd_error err;
+
+    if (du_buf_add(out, bytes, count, &err) != DEFUPD_OK)
+        abort();
+}
+
+static inline void dk_rules(struct du_buf *out, unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        char rule[160];
+        const int len = snprintf(rule, sizeof rule,
+                                 "rule family_%u { strings: $a = \"%08x\" condition: $a at %u }\n",
+                                 i, i * 2654435761U, i * 40503U % 997);
+
+        dk_add(out, rule, (size_t)len);
     }
-    defupd_client_close(client);
-    return rc;
 }
 
-/* The same, and how alpha's row says it went: "via how". `how` gets 256 bytes. */
-static inline defupd_code kit_how(enum kit_call call, char how[256], defupd_error *err)
+static inline void dk_words(struct du_buf *out, unsigned count, unsigned base)
 {
-    defupd_report *report = NULL;
-    const defupd_code rc = kit_run(call, &report, err);
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned word = base + i * i * 3 + i * 37;
 
-    how[0] = '\0';
-    if (report != NULL && defupd_report_count(report) == 1)
-        (void)snprintf(how, 256, "%s: %s", defupd_report_at(report, 0)->via,
-                       defupd_report_at(report, 0)->how);
-    defupd_report_free(report);
-    return rc;
+        dk_add(out,
+               (const unsigned char[]){ (unsigned char)word, (unsigned char)(word >> 8),
+                                        (unsigned char)(word >> 16), (unsigned char)(word >> 24) },
+               4);
+    }
 }
 
-/* Does alpha hold this tree, and nothing else? */
-static inline bool kit_is(const char *tree)
+static inline void dk_small_make(struct dk_small *small)
 {
-    return t_shell("diff -r %s state/current/alpha >/dev/null 2>&1", tree) == 0;
+    size_t before;
+
+    small->bytes = DU_BUF(100000);
+    dk_words(&small->bytes, 200, 0x1000);
+    small->size[0] = before = small->bytes.len;
+    small->size[1] = 0;
+    dk_rules(&small->bytes, 0, 20);
+    small->size[2] = small->bytes.len - before;
+    before = small->bytes.len;
+    dk_rules(&small->bytes, 100, 112);
+    small->size[3] = small->bytes.len - before;
+    dk_add(&small->bytes, "always the same\n", 16);
+    small->size[4] = 16;
+}
+
+/* --- a writer --- */
+
+enum dk_stream {
+    DK_FILES,
+    DK_LITERAL_LENGTHS,
+    DK_COPY_LENGTHS,
+    DK_SEEKS,
+    DK_MODES,
+    DK_GAPS,
+    DK_RUNS,
+    DK_REPLACEMENTS,
+    DK_DIFFERENCES,
+    DK_WORD_GAPS,
+    DK_WORDS,
+    DK_LITERALS,
+    DK_STREAMS
+};
+
+struct dk_writer {
+    unsigned char context;
+    struct du_buf raw[DK_STREAMS];
+    int coder[DK_STREAMS];    /* 0: as they are; else 1 + lc + 9 * (lp + 5 * pb) */
+    unsigned cut[DK_STREAMS]; /* bytes left out at the end of an LZMA stream */
+    struct du_bytes dict;     /* of the literals */
+};
+
+static inline void dk_bytes(struct dk_writer *w, enum dk_stream stream, const void *bytes,
+                            size_t count)
+{
+    defupd_error err;
+
+    w->raw[stream].max = SIZE_MAX / 2;
+    if (du_buf_add(&w->raw[stream], bytes, count, &err) != DEFUPD_OK)
+        abort();
+}
+
+static inline void dk_byte(struct dk_writer *w, enum dk_stream stream, unsigned byte)
+{
+    dk_bytes(w, stream, &(unsigned char){ (unsigned char)byte }, 1);
+}
+
+static inline void dk_text(struct dk_writer *w, enum dk_stream stream, const char *text)
+{
+    dk_bytes(w, stream, text, strlen(text));
+}
+
+static inline size_t dk_varint(unsigned char out[10], uint64_t value)
+{
+    size_t count = 0;
+
+    for (; value >= 128; value /= 128)
+        out[count++] = (unsigned char)(128 + value % 128);
+    out[count++] = (unsigned char)value;
+    return count;
+}
+
+static inline void dk_number(struct dk_writer *w, enum dk_stream stream, uint64_t value)
+{
+    unsigned char bytes[10];
+
+    dk_bytes(w, stream, bytes, dk_varint(bytes, value));
+}
+
+static inline void dk_signed(struct dk_writer *w, enum dk_stream stream, int64_t value)
+{
+    dk_number(w, stream, value < 0 ? (uint64_t) - (value + 1) * 2 + 1 : (uint64_t)value * 2);
+}
+
+static inline void dk_keep_files(struct dk_writer *w, uint64_t count)
+{
+    dk_number(w, DK_FILES, count * 4);
+}
+
+static inline void dk_drop_files(struct dk_writer *w, uint64_t count)
+{
+    dk_number(w, DK_FILES, count * 4 + 1);
+}
+
+/* One old file whose size changes by so much. */
+static inline void dk_change_file(struct dk_writer *w, int64_t by)
+{
+    dk_number(w, DK_FILES, 1 * 4 + 2);
+    dk_signed(w, DK_FILES, by);
+}
+
+static inline void dk_new_path(struct dk_writer *w, unsigned flags, uint64_t shared,
+                               const char *rest)
+{
+    dk_number(w, DK_FILES, flags * 4 + 3);
+    dk_number(w, DK_FILES, shared);
+    dk_number(w, DK_FILES, strlen(rest));
+    dk_text(w, DK_FILES, rest);
+}
+
+static inline void dk_new_file(struct dk_writer *w, bool exec, const char *path, uint64_t size)
+{
+    dk_new_path(w, exec ? 1 : 0, 0, path);
+    dk_number(w, DK_FILES, size);
+}
+
+static inline void dk_literal(struct dk_writer *w, const void *bytes, size_t count)
+{
+    dk_number(w, DK_LITERAL_LENGTHS, count);
+    dk_bytes(w, DK_LITERALS, bytes, count);
+}
+
+/* A copy without literals before it needs dk_literal(w, "", 0). */
+static inline void dk_copy(struct dk_writer *w, uint64_t count, int64_t seek)
+{
+    dk_number(w, DK_COPY_LENGTHS, count);
+    dk_signed(w, DK_SEEKS, seek);
+}
+
+/* Raw LZMA, without its first byte, without end marker; the dictionary's size by the rule. */
+static inline void dk_lzma(struct du_buf *out, const struct dk_writer *w, int stream)
+{
+    static const uint32_t most[DK_STREAMS] = { 256, 128, 256, 256, 128,  256,
+                                               256, 256, 512, 512, 1024, 4096 };
+    const struct du_buf *raw = &w->raw[stream];
+    const struct du_bytes dict = stream == DK_LITERALS ? w->dict : (struct du_bytes){ 0 };
+    const size_t need = raw->len + dict.len;
+    const unsigned coder = (unsigned)w->coder[stream] - 1;
+    lzma_options_lzma options;
+    const lzma_filter filters[] = { { LZMA_FILTER_LZMA1, &options }, { LZMA_VLI_UNKNOWN, NULL } };
+    size_t len = 0;
+    defupd_error err;
+
+    if (lzma_lzma_preset(&options, 1))
+        abort();
+    options.dict_size = need < 4096                         ? 4096
+                        : need < (size_t)most[stream] << 10 ? (uint32_t)need
+                                                            : most[stream] << 10;
+    options.preset_dict = dict.data;
+    options.preset_dict_size = (uint32_t)dict.len;
+    options.lc = coder % 9;
+    options.lp = coder / 9 % 5;
+    options.pb = coder / 45;
+    if (du_buf_reserve(out, raw->len * 2 + 1000, &err) != DEFUPD_OK ||
+        lzma_raw_buffer_encode(filters, NULL, raw->data, raw->len, out->data, &len,
+                               raw->len * 2 + 1000) != LZMA_OK ||
+        out->data[0] != 0)
+        abort();
+    out->len = len - 1 - w->cut[stream];
+    memmove(out->data, out->data + 1, out->len);
+}
+
+/* The object. */
+static inline void dk_finish(const struct dk_writer *w, struct du_buf *out)
+{
+    struct du_buf packed[DK_STREAMS];
+    unsigned char number[10];
+
+    *out = DU_BUF(SIZE_MAX / 2);
+    dk_add(out, "DUD\1", 4);
+    dk_add(out, &w->context, 1);
+    for (int i = 0; i < DK_STREAMS; i++) {
+        const unsigned char coder = (unsigned char)(w->coder[i] - 1); /* 255 for none */
+
+        packed[i] = DU_BUF(SIZE_MAX / 2);
+        dk_add(out, number, dk_varint(number, w->raw[i].len));
+        if (w->raw[i].len == 0)
+            continue;
+        dk_add(out, &coder, 1);
+        if (w->coder[i] == 0) {
+            dk_add(&packed[i], w->raw[i].data, w->raw[i].len);
+        } else {
+            dk_lzma(&packed[i], w, i);
+            dk_add(out, number, dk_varint(number, packed[i].len));
+        }
+    }
+    for (int i = 0; i < DK_STREAMS; i++) {
+        if (packed[i].len > 0)
+            dk_add(out, packed[i].data, packed[i].len);
+        du_buf_free(&packed[i]);
+    }
+}
+
+static inline void dk_free(struct dk_writer *w)
+{
+    for (int i = 0; i < DK_STREAMS; i++)
+        du_buf_free(&w->raw[i]);
+}
+#define DK_WRITER __attribute__((cleanup(dk_free))) struct dk_writer
+
+/* xorshift64: the same on every machine. */
+static inline uint64_t dk_random(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Updates by delta: the ways there, and the ways round what fails. */
-#include "delta_kit.h"
+#include "update_kit.h"
 
 /* Four releases of a few files; most of one large file stays. */
 static void make_trees(void)
