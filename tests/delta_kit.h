@@ -5,6 +5,7 @@
 #define DELTA_KIT_H
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
