@@ -6,6 +6,7 @@
 static const char *const names[] = { "a", "b/one", "b/two" };
 static const size_t sizes[] = { 6, 6, 8 };
 static const char old_text[] = "alpha\nbravo\ncharlie\n";
+static const struct du_bytes paths = { (const unsigned char *)"a\nb/one\nb/two\n", 14 };
 
 static struct dk_host host_of(struct du_bytes delta, const struct du_index *index)
 {
@@ -60,6 +61,7 @@ static void accepts(const struct dk_writer *w)
 /* Something of everything; right. */
 static void fill(struct dk_writer *w)
 {
+    w->paths = paths;
     dk_change_file(w, 7);
     dk_literal(w, "L", 1);
     dk_copy(w, 6, 0);
@@ -270,6 +272,7 @@ static void unknown_coders_are_refused(void)
 
         dk_keep_files(&w, 3);
         w.coder[DK_FILES] = 1;
+        w.paths = paths;
         dk_finish(&w, &delta);
         T_CHECK(delta.data[6] == 0);
         delta.data[6] = (unsigned char)coder;
