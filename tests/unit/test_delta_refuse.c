@@ -459,6 +459,23 @@ static void passing_no_file_or_too_many_is_refused(void)
     }
 }
 
+/* As many as an index may have, and one more. */
+static void a_list_without_an_end_is_refused(void)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        DK_WRITER w = { .paths = paths };
+
+        dk_drop_files(&w, 3);
+        for (unsigned i = 0; i < DU_INDEX_FILES_MAX + more; i++)
+            dk_bytes(&w, DK_FILES, "\3\0\0\0", 4);
+        w.coder[DK_FILES] = 1;
+        if (more == 0)
+            accepts(&w);
+        else
+            refuses(&w, LIST "with too many files");
+    }
+}
+
 /* --- the host --- */
 
 static defupd_code fail_old(void *user, uint64_t at, void *bytes, size_t count, defupd_error *err)
@@ -521,6 +538,7 @@ int main(void)
     T_RUN(unknown_kinds_of_files_are_refused);
     T_RUN(old_files_that_are_none_are_refused);
     T_RUN(passing_no_file_or_too_many_is_refused);
+    T_RUN(a_list_without_an_end_is_refused);
     T_RUN(what_the_host_says_ends_the_work);
     return T_DONE();
 }
