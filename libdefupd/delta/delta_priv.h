@@ -108,7 +108,8 @@ struct du_list {
     const char *what;
     uint64_t at; /* old position of the cursor */
     size_t cursor;
-    uint64_t run; /* operations left of the one that was read */
+    uint64_t files; /* told up to now */
+    uint64_t run;   /* operations left of the one that was read */
     enum du_delta_op op;
     char path[DU_PATH_MAX + 1];
 };

@@ -133,6 +133,8 @@ defupd_code du_list_next(struct du_list *list, struct du_list_item *item, bool *
                          defupd_error *err)
 {
     *end = false;
+    if (list->files++ > DU_INDEX_FILES_MAX)
+        return bad_list(list, "with too many files", err);
     while (list->run == 0) {
         uint64_t argument = 0;
 

@@ -443,7 +443,7 @@ static void remember(void *user, const char *name)
 
 static defupd_code check_components(struct audit *audit, defupd_error *err)
 {
-    du_trust_components(audit->state.trust, remember, audit);
+    DU_TRY(du_trust_components(audit->state.trust, remember, audit, err));
     if (audit->no_memory)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the components");
     for (size_t i = 0; i < audit->components.count; i++)
