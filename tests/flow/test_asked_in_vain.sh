@@ -53,6 +53,8 @@ what_a_person_asks_in_vain_raises_no_alarm() {
     # What is wrong with the host still counts, and a slip does not clear it.
     want 69 d --source "file://$PWD/none" update
     [ "$(in_report //alpha/state)" = failing ] || fail "alpha is $(in_report //alpha/state)"
+    want 69 d --source "file://$PWD/none" update nosuch
+    [ ! -e "$state/schedule/nosuch" ] || fail 'something is kept of a name that nobody knows'
     want 65 d --source "$source" update alpha@99
     [ "$(in_report //alpha/lasterrorname)" = NOT_FOUND ] || fail "$(in_report //alpha/lasterrorname)"
     want 0 d --source "$source" update
