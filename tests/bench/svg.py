@@ -43,7 +43,7 @@ def _panel(panel, y, log, unit):
     for tick in axis.ticks:
         x = axis.at(tick)
         lines.append(f"<line x1='{x:.1f}' y1='{y}' x2='{x:.1f}' y2='{bottom}' stroke='{FAINT}'/>")
-        lines.append(_text(x, bottom + 13, f"{tick:,.6g}{unit}", "middle", "font-size='10'"))
+        lines.append(_text(x, bottom + 13, f"{tick:,.10g}{unit}", "middle", "font-size='10'"))
     for row, (name, value, label, color) in enumerate(panel["bars"]):
         top = y + row * ROW + (ROW - BAR) / 2
         x = axis.at(value)
