@@ -13,6 +13,10 @@
 #include "sys/disk.h"
 
 #define CHUNK_BYTES (128U * 1024)
+#define MEMBER_BYTES 2048 /* beside the content: header, a long path's own, padding */
+#define WINDOW_LOG_MIN 17
+#define LEVEL_LARGE 16   /* from here on zstd's tables are the largest it has: */
+#define TABLE_LOG_MAX 22 /* 2^22 and more entries */
 
 struct pack {
     const struct du_sys *sys;
@@ -89,7 +93,41 @@ static bool all_ascii(const struct du_index *index)
     return true;
 }
 
-static defupd_code open_archive(struct pack *p, bool ascii, int level, unsigned threads)
+/* As much window as the archive can use and no more: it decides over the size of tables that are
+ * cleared for each bundle, here, and over what a client needs to unpack. */
+static int window_log(const struct du_index *index)
+{
+    const uint64_t most = (uint64_t)1 << DU_BUNDLE_WINDOW_LOG;
+    uint64_t bytes = MEMBER_BYTES; /* the archive's end */
+    int log = WINDOW_LOG_MIN;
+
+    for (size_t i = 0; i < index->count && bytes < most; i++) {
+        const uint64_t size = index->file[i].size;
+        bytes += (size < most ? size : most) + MEMBER_BYTES;
+    }
+    while (log < DU_BUNDLE_WINDOW_LOG && (uint64_t)1 << log < bytes)
+        log++;
+    return log;
+}
+
+static bool set(struct pack *p, ZSTD_cParameter parameter, int value)
+{
+    return !ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, parameter, value));
+}
+
+static bool set_parameters(struct pack *p, const struct du_index *index, int level)
+{
+    const int log = window_log(index);
+
+    /* Tables follow the window by themselves only for content of known size. */
+    return set(p, ZSTD_c_compressionLevel, level) && set(p, ZSTD_c_windowLog, log) &&
+           set(p, ZSTD_c_enableLongDistanceMatching, 1) &&
+           (level < LEVEL_LARGE || log >= TABLE_LOG_MAX ||
+            (set(p, ZSTD_c_hashLog, log + 1) && set(p, ZSTD_c_chainLog, log + 1)));
+}
+
+static defupd_code open_archive(struct pack *p, const struct du_index *index, int level,
+                                unsigned threads)
 {
     p->out_size = ZSTD_CStreamOutSize();
     p->out = malloc(p->out_size);
@@ -98,9 +136,7 @@ static defupd_code open_archive(struct pack *p, bool ascii, int level, unsigned 
     p->archive = archive_write_new();
     if (p->out == NULL || p->chunk == NULL || p->zstd == NULL || p->archive == NULL)
         return DU_FAIL(p->err, DEFUPD_E_NOMEM, "no memory to make a bundle");
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_windowLog, DU_BUNDLE_WINDOW_LOG)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_enableLongDistanceMatching, 1)))
+    if (!set_parameters(p, index, level))
         return DU_FAIL(p->err, DEFUPD_E_BUG, "zstd refuses level %d", level);
     /* At least one: the number of workers changes speed, not bytes, but none at all cuts the blocks
      * elsewhere. A library built without threads says no and works on. */
@@ -110,7 +146,7 @@ static defupd_code open_archive(struct pack *p, bool ascii, int level, unsigned 
     /* Without this libarchive translates paths from the character set of the locale, on both sides:
      * what is not ASCII is refused in the C locale, and spelled otherwise in another. Not set for
      * ASCII, since it costs each member an extended header. */
-    if (!ascii &&
+    if (!all_ascii(index) &&
         archive_write_set_format_option(p->archive, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK)
         return archive_failed(p);
     if (archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK ||
@@ -198,7 +234,7 @@ defupd_code du_bundle_pack(const struct du_sys *sys, int root, const struct du_i
     defupd_code rc;
 
     du_hash_init(&p.hash, DU_SHA256);
-    rc = open_archive(&p, all_ascii(index), level, threads);
+    rc = open_archive(&p, index, level, threads);
     if (rc == DEFUPD_OK)
         rc = write_files(&p, root, index);
     if (rc == DEFUPD_OK)

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
+#include <mbedtls/ecp.h>
 #include <mbedtls/md.h>
+#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/rsa.h>
 #include <sodium.h>
@@ -51,21 +55,42 @@ static defupd_code key_new(struct du_key **out, enum du_key_type type, const uns
     return DEFUPD_OK;
 }
 
+/* mbedTLS adds a code of the layer below (the lowest seven bits) to its own, and does not always
+ * pass the one about memory on: then whether there is any now has to do. */
+static bool lacks_memory(int rc)
+{
+    const int low = -(-rc & 0x7f), high = rc - low;
+    void *probe;
+
+    if (low == MBEDTLS_ERR_MPI_ALLOC_FAILED || low == MBEDTLS_ERR_ASN1_ALLOC_FAILED ||
+        high == MBEDTLS_ERR_PK_ALLOC_FAILED || high == MBEDTLS_ERR_ECP_ALLOC_FAILED ||
+        high == MBEDTLS_ERR_PEM_ALLOC_FAILED || high == MBEDTLS_ERR_MD_ALLOC_FAILED)
+        return true;
+    probe = malloc(PEM_MAX);
+    free(probe);
+    return probe == NULL;
+}
+
 /* A PEM or DER public key that mbedTLS accepts, written again in the one form. */
 static bool to_der(const unsigned char *text, size_t count, unsigned char der[DER_MAX], size_t *len,
-                   size_t *bits)
+                   size_t *bits, bool *nomem)
 {
     DU_AUTO(mbedtls_pk_free) mbedtls_pk_context pk;
-    int written;
+    int written, rc;
 
     mbedtls_pk_init(&pk);
-    if (mbedtls_pk_parse_public_key(&pk, text, count) != 0)
+    rc = mbedtls_pk_parse_public_key(&pk, text, count);
+    if (rc != 0) {
+        *nomem = lacks_memory(rc);
         return false;
+    }
     *bits = mbedtls_pk_get_bitlen(&pk);
     /* writes at the end of the buffer */
     written = mbedtls_pk_write_pubkey_der(&pk, der, DER_MAX);
-    if (written <= 0)
+    if (written <= 0) {
+        *nomem = lacks_memory(written);
         return false;
+    }
     *len = (size_t)written;
     memmove(der, der + DER_MAX - *len, *len);
     return true;
@@ -80,27 +105,31 @@ static defupd_code parse_ed25519(struct du_key **key, const char *value, defupd_
     return key_new(key, DU_KEY_ED25519, raw, sizeof raw, err);
 }
 
-static bool pem_to_der(const char *value, unsigned char der[DER_MAX], size_t *len, size_t *bits)
+static bool pem_to_der(const char *value, unsigned char der[DER_MAX], size_t *len, size_t *bits,
+                       bool *nomem)
 {
     const size_t count = strlen(value);
 
     /* mbedTLS takes bytes without this line for DER, and counts the NUL of a PEM text. */
     if (count > PEM_MAX || strstr(value, "-----BEGIN ") == NULL)
         return false;
-    return to_der((const unsigned char *)value, count + 1, der, len, bits);
+    return to_der((const unsigned char *)value, count + 1, der, len, bits, nomem);
 }
 
 static defupd_code parse_ecdsa(struct du_key **key, const char *value, defupd_error *err)
 {
     unsigned char der[DER_MAX], spki[P256_DER_BYTES];
     size_t len = 0, bits = 0;
-    bool good;
+    bool good, nomem = false;
 
     memcpy(spki, p256_head, sizeof p256_head);
     if (du_unhex(spki + sizeof p256_head, POINT_BYTES, value))
-        good = to_der(spki, sizeof spki, der, &len, &bits); /* checks that it is on the curve */
+        good = to_der(spki, sizeof spki, der, &len, &bits,
+                      &nomem); /* checks that it is on the curve */
     else
-        good = pem_to_der(value, der, &len, &bits);
+        good = pem_to_der(value, der, &len, &bits, &nomem);
+    if (nomem)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a key");
     if (!good || len != P256_DER_BYTES || memcmp(der, p256_head, sizeof p256_head) != 0)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT,
                        "ecdsa key is no P-256 public key in PEM or hex");
@@ -114,8 +143,11 @@ static defupd_code parse_rsa(struct du_key **key, const char *value, defupd_erro
                                          0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
     unsigned char der[DER_MAX];
     size_t len = 0, bits = 0;
+    bool nomem = false, good = pem_to_der(value, der, &len, &bits, &nomem);
 
-    if (!pem_to_der(value, der, &len, &bits) || memmem(der, len, oid, sizeof oid) == NULL)
+    if (nomem)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a key");
+    if (!good || memmem(der, len, oid, sizeof oid) == NULL)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "rsa key is no RSA public key in PEM");
     if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "rsa key has %zu bits, expected %u to %u",
@@ -155,24 +187,32 @@ bool du_key_same(const struct du_key *a, const struct du_key *b)
     return a->type == b->type && a->len == b->len && memcmp(a->der, b->der, a->len) == 0;
 }
 
-static bool verify_pk(const struct du_key *key, struct du_bytes message, struct du_bytes signature)
+static bool verify_pk(const struct du_key *key, struct du_bytes message, struct du_bytes signature,
+                      bool *nomem)
 {
     const mbedtls_pk_rsassa_pss_options pss = { .mgf1_hash_id = MBEDTLS_MD_SHA256,
                                                 .expected_salt_len = MBEDTLS_RSA_SALT_LEN_ANY };
     const bool rsa = key->type == DU_KEY_RSA_PSS;
     DU_AUTO(mbedtls_pk_free) mbedtls_pk_context pk;
     unsigned char digest[DU_SHA256_BYTES];
+    int rc;
 
     mbedtls_pk_init(&pk);
-    if (mbedtls_pk_parse_public_key(&pk, key->der, key->len) != 0)
+    if (mbedtls_pk_parse_public_key(&pk, key->der, key->len) != 0) {
+        *nomem = true; /* it was parsed before, so nothing else can be wrong */
         return false;
+    }
     du_sha256(digest, message.data, message.len);
-    return mbedtls_pk_verify_ext(rsa ? MBEDTLS_PK_RSASSA_PSS : MBEDTLS_PK_ECDSA, rsa ? &pss : NULL,
-                                 &pk, MBEDTLS_MD_SHA256, digest, sizeof digest, signature.data,
-                                 signature.len) == 0;
+    rc = mbedtls_pk_verify_ext(rsa ? MBEDTLS_PK_RSASSA_PSS : MBEDTLS_PK_ECDSA, rsa ? &pss : NULL,
+                               &pk, MBEDTLS_MD_SHA256, digest, sizeof digest, signature.data,
+                               signature.len);
+    if (rc != 0 && lacks_memory(rc))
+        *nomem = true;
+    return rc == 0;
 }
 
-bool du_key_verify(const struct du_key *key, struct du_bytes message, struct du_bytes signature)
+bool du_key_holds(const struct du_key *key, struct du_bytes message, struct du_bytes signature,
+                  bool *nomem)
 {
     if (signature.data == NULL || signature.len == 0)
         return false;
@@ -183,7 +223,7 @@ bool du_key_verify(const struct du_key *key, struct du_bytes message, struct du_
                crypto_sign_verify_detached(signature.data, message.data, message.len, key->der) ==
                    0;
     case DU_KEY_ECDSA_P256:
-    case DU_KEY_RSA_PSS: return verify_pk(key, message, signature);
+    case DU_KEY_RSA_PSS: return verify_pk(key, message, signature, nomem);
     }
     return false;
 }

@@ -65,7 +65,9 @@ static defupd_code bad_url(const char *what, const char *text, const char *why, 
 {
     DU_AUTO_FREE char *shown = shown_by_force(text);
 
-    return DU_FAIL(err, DEFUPD_E_INVALID, "%s \"%s\" %s", what, shown != NULL ? shown : "", why);
+    if (shown == NULL) /* then that may be all that is wrong with it */
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    return DU_FAIL(err, DEFUPD_E_INVALID, "%s \"%s\" %s", what, shown, why);
 }
 
 /* Take user name and password out of the URL: they are handed to curl apart from it, and only for
@@ -78,6 +80,8 @@ static defupd_code take_credentials(CURLU *url, char **user, char **password, co
     const CURLUcode got_name = curl_url_get(url, CURLUPART_USER, &name, CURLU_URLDECODE);
     const CURLUcode got_secret = curl_url_get(url, CURLUPART_PASSWORD, &secret, CURLU_URLDECODE);
 
+    if (got_name == CURLUE_OUT_OF_MEMORY || got_secret == CURLUE_OUT_OF_MEMORY)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     if ((got_name != CURLUE_OK && got_name != CURLUE_NO_USER) ||
         (got_secret != CURLUE_OK && got_secret != CURLUE_NO_PASSWORD))
         return bad_url(what, text, "has a user name or password that cannot be decoded", err);
@@ -88,6 +92,22 @@ static defupd_code take_credentials(CURLU *url, char **user, char **password, co
         curl_url_set(url, CURLUPART_PASSWORD, NULL, 0) != CURLUE_OK ||
         curl_url_set(url, CURLUPART_OPTIONS, NULL, 0) != CURLUE_OK)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    return DEFUPD_OK;
+}
+
+/* Parse a URL and get its scheme. No memory is not a person's mistake in it: that is said instead
+ * of *good being false. */
+static defupd_code parse_scheme(CURLU *url, const char *text, char **scheme, bool *good,
+                                defupd_error *err)
+{
+    const CURLUcode set =
+        url != NULL ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
+    const CURLUcode got =
+        set == CURLUE_OK ? curl_url_get(url, CURLUPART_SCHEME, scheme, 0) : CURLUE_OK;
+
+    if (set == CURLUE_OUT_OF_MEMORY || got == CURLUE_OUT_OF_MEMORY)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    *good = set == CURLUE_OK && got == CURLUE_OK;
     return DEFUPD_OK;
 }
 
@@ -105,18 +125,20 @@ static defupd_code take_base(struct du_source *source, CURLU *url, bool file, de
     AUTO_TEXT *path = part(url, CURLUPART_PATH, 0);
     AUTO_TEXT *base = NULL;
 
-    if (path != NULL) {
-        trim_slashes(path);
-        if (curl_url_set(url, CURLUPART_PATH, path[0] != '\0' ? path : "/", 0) != CURLUE_OK)
-            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
-    }
+    if (path == NULL) /* without one curl says "/" */
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
+    trim_slashes(path);
+    if (curl_url_set(url, CURLUPART_PATH, path[0] != '\0' ? path : "/", 0) != CURLUE_OK)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     base = part(url, CURLUPART_URL, 0);
     if (base == NULL || (source->base = strdup(base)) == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
-    if (path == NULL || path[0] == '\0')
+    if (path[0] == '\0')
         source->base[strlen(source->base) - 1] = '\0';
     if (file) {
         AUTO_TEXT *dir = part(url, CURLUPART_PATH, CURLU_URLDECODE);
+        if (dir == NULL) /* curl says the same when it has no memory: what is bad stays bad */
+            dir = part(url, CURLUPART_PATH, CURLU_URLDECODE);
         if (dir == NULL)
             return bad_url("source", base, "has a path that cannot be decoded", err);
         trim_slashes(dir);
@@ -149,16 +171,13 @@ defupd_code du_source_parse(struct du_source *source, const char *text, defupd_e
 {
     AUTO_URL *url = curl_url();
     AUTO_TEXT *scheme = NULL;
-    bool file;
+    bool file, good;
 
-    if (url == NULL)
-        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     if (strpbrk(text, "?#") != NULL)
         return bad_url("source", text, "has a query or fragment, so no path can be added", err);
-    if (curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
-        (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL ||
-        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0 &&
-         strcmp(scheme, "file") != 0))
+    DU_TRY(parse_scheme(url, text, &scheme, &good, err));
+    if (!good || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0 &&
+                  strcmp(scheme, "file") != 0))
         return bad_url("source", text, why_no_url(text), err);
     file = strcmp(scheme, "file") == 0;
     if (!file && !has_host(text))
@@ -186,11 +205,10 @@ defupd_code du_proxy_parse(struct du_fetch *fetch, const char *text, defupd_erro
     AUTO_TEXT *path = NULL;
     AUTO_TEXT *shown = NULL;
     DU_AUTO_FREE char *user = NULL; /* curl reads it from the URL */
+    bool good;
 
-    if (url == NULL)
-        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
-    if (strpbrk(text, "?#") != NULL || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
-        (scheme = part(url, CURLUPART_SCHEME, 0)) == NULL ||
+    DU_TRY(parse_scheme(url, text, &scheme, &good, err));
+    if (strpbrk(text, "?#") != NULL || !good ||
         (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) || !has_host(text) ||
         ((path = part(url, CURLUPART_PATH, 0)) != NULL && strcmp(path, "/") != 0))
         return bad_url("proxy", text, "is not http://HOST:PORT or https://HOST:PORT", err);

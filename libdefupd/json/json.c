@@ -71,17 +71,36 @@ static bool ints_in_range(json_t *value)
     return true;
 }
 
+static json_t *load(struct du_bytes bytes, json_error_t *why)
+{
+    return json_loadb(bytes.data != NULL ? (const char *)bytes.data : "", bytes.len,
+                      JSON_REJECT_DUPLICATES, why);
+}
+
+/* jansson often takes the lack of memory for a mistake in the text, or says nothing. What is
+ * refused for its text is refused again. */
+static bool lacks_memory(struct du_bytes bytes, const json_error_t *why)
+{
+    json_error_t again = { 0 };
+    json_t *root;
+
+    if (json_error_code(why) == json_error_out_of_memory || why->text[0] == '\0')
+        return true;
+    root = load(bytes, &again);
+    json_decref(root);
+    return root != NULL || again.text[0] == '\0' || strcmp(again.text, why->text) != 0;
+}
+
 defupd_code du_json_parse(struct du_json **out, struct du_bytes bytes, const char *what,
                           defupd_error *err)
 {
-    json_error_t why;
+    json_error_t why = { 0 };
     json_t *root;
 
     DU_TRY(check_shape(bytes, what, err));
-    root = json_loadb(bytes.data != NULL ? (const char *)bytes.data : "", bytes.len,
-                      JSON_REJECT_DUPLICATES, &why);
+    root = load(bytes, &why);
     if (root == NULL) {
-        if (json_error_code(&why) == json_error_out_of_memory)
+        if (lacks_memory(bytes, &why))
             return DU_FAIL(err, DEFUPD_E_NOMEM, "%s: no memory", what);
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s:%d:%d: %s", what, why.line, why.column,
                        why.text);

@@ -410,7 +410,7 @@ static defupd_code check_next(const struct defupd_repo *repo, const struct du_di
     DU_TRY(take_next(state, next, err));
     if (component != NULL)
         DU_TRY(take_manifest(state, component, manifest, err));
-    du_trust_components(state->trust, take_other, &others);
+    DU_TRY(du_trust_components(state->trust, take_other, &others, err));
     return others.rc;
 }
 

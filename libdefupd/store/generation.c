@@ -350,14 +350,14 @@ static bool is_credible(const struct du_store *store, const struct du_generation
     return true;
 }
 
-bool du_store_link_holds(const struct du_store *store, uint64_t number,
-                         const struct du_member *member)
+defupd_code du_store_link_holds(const struct du_store *store, uint64_t number,
+                                const struct du_member *member, bool *holds, defupd_error *err)
 {
     DU_AUTO_LINKS links = { 0 };
-    defupd_error ignored;
+    const defupd_code rc = du_links_add(store, number, &links, err);
 
-    return du_links_add(store, number, &links, &ignored) == DEFUPD_OK &&
-           du_links_have(&links, member->component, member->version);
+    *holds = rc == DEFUPD_OK && du_links_have(&links, member->component, member->version);
+    return rc == DEFUPD_E_NOMEM ? rc : DEFUPD_OK;
 }
 
 defupd_code du_store_generation(const struct du_store *store, uint64_t number,

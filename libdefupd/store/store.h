@@ -127,9 +127,10 @@ DEFUPD_MUST_CHECK defupd_code du_store_current(const struct du_store *store,
                                                struct du_generation *out, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_store_generation(const struct du_store *store, uint64_t number,
                                                   struct du_generation *out, defupd_error *err);
-/* Does the generation's link lead to the member's version? */
-bool du_store_link_holds(const struct du_store *store, uint64_t number,
-                         const struct du_member *member);
+/* Does the generation's link lead to the member's version? Fails only for lack of memory. */
+DEFUPD_MUST_CHECK defupd_code du_store_link_holds(const struct du_store *store, uint64_t number,
+                                                  const struct du_member *member, bool *holds,
+                                                  defupd_error *err);
 /* Numbers on disk, ascending; yours to free(). */
 DEFUPD_MUST_CHECK defupd_code du_store_generations(const struct du_store *store, uint64_t **number,
                                                    size_t *count, defupd_error *err);

@@ -113,14 +113,15 @@ static void tell(struct names *names, void (*each)(void *user, const char *name)
     }
 }
 
-void du_trust_components(const struct du_trust *trust, void (*each)(void *user, const char *name),
-                         void *user)
+defupd_code du_trust_components(const struct du_trust *trust,
+                                void (*each)(void *user, const char *name), void *user,
+                                defupd_error *err)
 {
     const struct du_json *targets, *roles;
     struct names names = { NULL, 0, 1 };
 
     if (trust->targets == NULL)
-        return;
+        return DEFUPD_OK;
     targets = du_json_object(trust->targets->content, "targets");
     roles = du_json_array(du_json_object(trust->targets->content, "delegations"), "roles");
     names.room += du_json_count(targets);
@@ -128,7 +129,7 @@ void du_trust_components(const struct du_trust *trust, void (*each)(void *user, 
         names.room += du_json_count(du_json_array(du_json_at(roles, i), "paths"));
     names.name = calloc(names.room, sizeof *names.name);
     if (names.name == NULL)
-        return;
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the names of components");
     for (void *i = du_json_first(targets); i != NULL; i = du_json_next(targets, i)) {
         if (strchr(du_json_iter_key(i), '*') == NULL) /* a path here, no pattern */
             note(&names, du_json_iter_key(i));
@@ -140,6 +141,7 @@ void du_trust_components(const struct du_trust *trust, void (*each)(void *user, 
     }
     tell(&names, each, user);
     free(names.name);
+    return DEFUPD_OK;
 }
 
 /* --- roles --- */

@@ -149,6 +149,7 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
     *options = (struct du_refresh_options){ .now = run->now };
     if (run->fetch != NULL)
         options->source = du_fetch_source_name(run->fetch, run->source);
+    options->pin_name = from->trusted_root_name;
     if (!run->read_only)
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
 }
@@ -213,6 +214,16 @@ defupd_code du_bind_trust(struct du_run *run, defupd_error *err)
     du_bind_options(run, &options);
     du_trust_freep(&run->trust);
     return du_refresh_load(&run->trust, &io, &options, err);
+}
+
+defupd_code du_bind_trust_if_sound(struct du_run *run, defupd_error *err)
+{
+    defupd_error why = { 0 };
+
+    if (du_bind_trust(run, &why) != DEFUPD_E_NOMEM)
+        return DEFUPD_OK;
+    *err = why;
+    return why.code;
 }
 
 defupd_code du_bind_manifest(struct du_run *run, const char *component, struct du_manifest **out,

@@ -24,12 +24,13 @@ static void base_free(struct base *base)
 }
 
 /* By inode, size and time; else, since they may have changed harmlessly (a restored backup), by its
- * bytes. */
+ * bytes. A cancel or lack of memory while they are read says nothing about the file, and is in err
+ * when the answer is false. */
 static bool file_is_right(const struct du_sys *sys, const struct du_record *record,
-                          const struct du_file *file, int root, const struct du_tick *tick)
+                          const struct du_file *file, int root, const struct du_tick *tick,
+                          defupd_error *err)
 {
     DU_AUTO_PLACE place;
-    defupd_error err = { 0 };
     unsigned char sha256[DU_SHA256_BYTES];
     const char *name;
     struct stat st;
@@ -39,21 +40,22 @@ static bool file_is_right(const struct du_sys *sys, const struct du_record *reco
     du_place_init(&place, sys, root);
     if (du_record_holds(sys, record, file, root))
         return true;
-    if (du_place_parent(&place, file->path, false, &dir, &name, &err) != DEFUPD_OK)
+    if (du_place_parent(&place, file->path, false, &dir, &name, err) != DEFUPD_OK)
         return false;
     DU_AUTO_FD fd = sys->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
         (st.st_mode & 07777) != (file->exec ? 0755U : 0644U) || (uint64_t)st.st_size != file->size)
         return false;
-    return du_file_hash(sys, fd, file->path, tick, sha256, &size, &err) == DEFUPD_OK &&
+    return du_file_hash(sys, fd, file->path, tick, sha256, &size, err) == DEFUPD_OK &&
            size == file->size && memcmp(sha256, file->sha256, DU_SHA256_BYTES) == 0;
 }
 
 static bool base_trust(void *user, const struct du_file *file)
 {
     const struct base *base = user;
+    defupd_error ignored = { 0 };
 
-    return file_is_right(base->sys, &base->record, file, base->root, NULL);
+    return file_is_right(base->sys, &base->record, file, base->root, NULL, &ignored);
 }
 
 defupd_code du_version_check(struct du_run *run, const char *component, uint64_t version,
@@ -70,11 +72,17 @@ defupd_code du_version_check(struct du_run *run, const char *component, uint64_t
     DU_TRY(du_store_version_dir(&run->ctx->store, component, version, &root, err));
     for (size_t i = 0; i < record.index.count; i++) {
         const struct du_file *file = &record.index.file[i];
+        defupd_error why = { 0 };
 
-        if (!file_is_right(run->ctx->sys, &record, file, root, &tick))
+        if (file_is_right(run->ctx->sys, &record, file, root, &tick, &why)) {
+            DU_TRY(tick.fn(tick.user, 0, err));
+            continue;
+        }
+        if (why.code != DEFUPD_E_CANCELLED && why.code != DEFUPD_E_NOMEM)
             return DU_FAIL(err, DEFUPD_E_DAMAGED, "%s %" PRIu64 " on disk is damaged: '%s'",
                            component, version, file->path);
-        DU_TRY(tick.fn(tick.user, 0, err));
+        *err = why;
+        return why.code;
     }
     return DEFUPD_OK;
 }

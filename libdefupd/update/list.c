@@ -207,7 +207,7 @@ static defupd_code fill(struct offer *offer)
     DU_AUTO_NAMES on_disk = { 0 };
 
     if (run->trust != NULL)
-        du_trust_components(run->trust, offered, offer);
+        DU_TRY(du_trust_components(run->trust, offered, offer, offer->err));
     DU_TRY(offer->rc);
     DU_TRY(du_store_components(&run->ctx->store, &on_disk, offer->err));
     for (size_t i = 0; i < on_disk.count; i++)
@@ -226,12 +226,11 @@ defupd_code du_list(struct du_context *ctx, const char *component, defupd_listin
     static const defupd_request none = DEFUPD_REQUEST_INIT;
     DU_AUTO(du_run_end)
     struct du_run run = { .kind = DU_RUN_INSTALL, .trust_dir = -1, .read_only = true };
-    defupd_error ignored = { 0 };
     struct offer offer = { .run = &run, .only = component, .err = err };
     defupd_code rc;
 
     DU_TRY(du_run_begin(&run, ctx, &none, err));
-    (void)!du_bind_trust(&run, &ignored);
+    DU_TRY(du_bind_trust_if_sound(&run, err));
     offer.listing = calloc(1, sizeof *offer.listing);
     if (offer.listing == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a list");

@@ -81,14 +81,21 @@ static defupd_code member_of(struct back *back, const struct du_part *part, uint
     return DEFUPD_OK;
 }
 
-/* A manifest is welcome, not needed. */
-static void load_manifest(struct back *back, struct du_part *part)
+/* A manifest is welcome, not needed. But lack of memory says nothing about it: going on could
+ * choose what was withdrawn. */
+static defupd_code load_manifest(struct back *back, struct du_part *part, defupd_error *err)
 {
-    defupd_error ignored = { 0 };
+    defupd_error why = { 0 };
+    defupd_code rc = DEFUPD_OK;
 
-    if (back->run.trust == NULL && du_bind_trust(&back->run, &ignored) != DEFUPD_OK)
-        return;
-    (void)!du_bind_manifest(&back->run, part->name, &part->manifest, &ignored);
+    if (back->run.trust == NULL)
+        DU_TRY(du_bind_trust_if_sound(&back->run, err));
+    if (back->run.trust != NULL)
+        rc = du_bind_manifest(&back->run, part->name, &part->manifest, &why);
+    if (rc != DEFUPD_E_NOMEM)
+        return DEFUPD_OK;
+    *err = why;
+    return rc;
 }
 
 static defupd_code choose_version(struct back *back, struct du_part *part, uint64_t *version,
@@ -176,7 +183,7 @@ static defupd_code back_named(struct back *back, defupd_error *err)
         if (version == 0)
             version = version_named(list + 1, name);
         DU_TRY(add_row(back, name, &part, err));
-        load_manifest(back, part);
+        DU_TRY(load_manifest(back, part, err));
         DU_TRY(choose_version(back, part, &version, err));
         DU_TRY(go_back(back, part, version, err));
     }
@@ -198,7 +205,7 @@ static defupd_code back_to(struct back *back, const struct du_generation *genera
         if (then == NULL || then->version >= now->version)
             continue;
         DU_TRY(add_row(back, now->component, &part, err));
-        load_manifest(back, part);
+        DU_TRY(load_manifest(back, part, err));
         const struct du_release *release =
             part->manifest != NULL ? du_manifest_find(part->manifest, then->version) : NULL;
         if (release == NULL || !release->withdrawn)

@@ -84,7 +84,7 @@ static defupd_code choose_parts(struct du_run *run, defupd_error *err)
         DU_TRY(add_part(run, *list, 0, true, err));
     if (run->ctx->options->components == NULL && run->trust != NULL) {
         struct offer offer = { run, DEFUPD_OK, err };
-        du_trust_components(run->trust, offered, &offer);
+        DU_TRY(du_trust_components(run->trust, offered, &offer, err));
         DU_TRY(offer.rc);
     }
     for (size_t i = 0; i < run->current.count; i++)

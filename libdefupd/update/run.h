@@ -66,6 +66,9 @@ void du_bind_io(struct du_run *run, struct du_refresh_io *io);
 void du_bind_options(const struct du_run *run, struct du_refresh_options *options);
 /* Open trust/ and load what is trusted; `pin` also from the options. */
 DEFUPD_MUST_CHECK defupd_code du_bind_trust(struct du_run *run, defupd_error *err);
+/* The same where trust is welcome, not needed: run->trust stays NULL when there is none or it does
+ * not hold. Lack of memory says nothing about it, and is the only failure. */
+DEFUPD_MUST_CHECK defupd_code du_bind_trust_if_sound(struct du_run *run, defupd_error *err);
 /* Keep what the run trusted for the handle's next look; run->trust is NULL afterwards. */
 void du_bind_keep(struct du_run *run);
 /* The verified manifest of a component, from disk or source; *out NULL when it is not offered and

@@ -340,7 +340,7 @@ static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_e
         DU_TRY(fill_row(run, status, *list, err));
     if (run->ctx->options->components == NULL && run->trust != NULL) {
         struct offer offer = { run, status, DEFUPD_OK, err };
-        du_trust_components(run->trust, offered, &offer);
+        DU_TRY(du_trust_components(run->trust, offered, &offer, err));
         DU_TRY(offer.rc);
     }
     return DEFUPD_OK;
@@ -382,12 +382,11 @@ defupd_code du_status(struct du_context *ctx, defupd_status **out, defupd_error 
     static const defupd_request none = DEFUPD_REQUEST_INIT;
     DU_AUTO(du_run_end)
     struct du_run run = { .kind = DU_RUN_INSTALL, .trust_dir = -1, .read_only = true };
-    defupd_error ignored = { 0 };
     defupd_status *status;
     defupd_code rc;
 
     DU_TRY(du_run_begin(&run, ctx, &none, err));
-    (void)!du_bind_trust(&run, &ignored); /* without a pinned root there is less to tell */
+    DU_TRY(du_bind_trust_if_sound(&run, err)); /* without one there is less to tell */
     status = calloc(1, sizeof *status);
     if (status == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");

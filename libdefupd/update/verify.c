@@ -165,11 +165,13 @@ static defupd_code inspect_member(struct verify *v, const struct du_member *memb
     const struct du_tick tick = du_run_tick(run);
     DU_AUTO(du_inspection_free) struct du_inspection in = { 0 };
     DU_AUTO_FD root = -1;
+    bool link_holds;
     defupd_code rc;
 
     du_run_phase(run, DEFUPD_PHASE_VERIFY, member->component, 0);
+    DU_TRY(du_store_link_holds(&run->ctx->store, run->current.number, member, &link_holds, err));
     rc = du_store_version_dir(&run->ctx->store, member->component, member->version, &root, err);
-    if (!du_store_link_holds(&run->ctx->store, run->current.number, member)) {
+    if (!link_holds) {
         tell(v, member->component, member->version, ".", "the generation's link leads elsewhere");
         v->link_broken = true;
     }

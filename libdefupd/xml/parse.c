@@ -71,6 +71,38 @@ static void note_error(void *ctx, xmlError *error)
     }
 }
 
+/* What libxml2 cannot tell a parser's context (memory for a node) goes to the thread's handler,
+ * which writes to stderr by default. That is the program's, so it gets its own back. */
+struct quiet {
+    xmlStructuredErrorFunc func;
+    void *context;
+};
+
+#if LIBXML_VERSION >= 21200
+static void note_memory(void *ctx, const xmlError *error)
+#else
+static void note_memory(void *ctx, xmlError *error)
+#endif
+{
+    bool *nomem = ctx;
+
+    *nomem = *nomem || error->code == XML_ERR_NO_MEMORY;
+}
+
+static void quiet_begin(struct quiet *quiet, bool *nomem)
+{
+    *quiet = (struct quiet){ xmlStructuredError, xmlStructuredErrorContext };
+    xmlSetStructuredErrorFunc(nomem, note_memory);
+}
+
+/* The last error, too, is the thread's: what is left of ours goes. */
+static void quiet_end(const struct quiet *quiet, bool failed)
+{
+    if (failed)
+        xmlResetLastError();
+    xmlSetStructuredErrorFunc(quiet->context, quiet->func);
+}
+
 static long line_at(struct du_bytes bytes, size_t offset)
 {
     long line = 1;
@@ -81,7 +113,7 @@ static long line_at(struct du_bytes bytes, size_t offset)
 }
 
 /* The value of the declaration's encoding in `out`; false when there is none. Needs not be exact
- * for what is no declaration at all: the parser, which is told UTF-8 in any case, refuses that. */
+ * for what is no declaration at all: the parser, which ignores encodings, refuses that. */
 static bool declared_encoding(struct du_bytes bytes, char out[32])
 {
     char decl[256];
@@ -162,7 +194,9 @@ static defupd_code read_document(xmlDoc **out, xmlParserCtxt *ctxt, struct du_by
     ctxt->_private = &trouble;
     ctxt->sax->internalSubset = note_doctype;
     ctxt->sax->serror = note_error; /* comes before the channel that writes to stderr */
-    doc = xmlCtxtReadMemory(ctxt, (const char *)bytes.data, (int)bytes.len, NULL, "UTF-8",
+    /* Not told "UTF-8", which check_bytes() has seen to: libxml2 would set up a conversion, and die
+     * of a NULL pointer when there is no memory for that. */
+    doc = xmlCtxtReadMemory(ctxt, (const char *)bytes.data, (int)bytes.len, NULL, NULL,
                             XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_IGNORE_ENC |
                                 XML_PARSE_BIG_LINES);
     *out = doc;
@@ -188,6 +222,8 @@ defupd_code du_xml_parse(struct du_xml_doc **out, struct du_bytes bytes, const c
     struct du_xml_doc *made;
     xmlParserCtxt *ctxt;
     xmlDoc *doc = NULL;
+    struct quiet quiet;
+    bool nomem = false;
     defupd_code rc;
 
     if (bytes.len >= sizeof bom && memcmp(bytes.data, bom, sizeof bom) == 0) {
@@ -202,14 +238,16 @@ defupd_code du_xml_parse(struct du_xml_doc **out, struct du_bytes bytes, const c
     DU_TRY(check_bytes(bytes, what, code, err));
 
     made = calloc(1, sizeof *made);
-    ctxt = made != NULL ? xmlNewParserCtxt() : NULL;
-    if (ctxt == NULL) {
-        free(made);
+    if (made == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for reading %s", what);
-    }
-    rc = read_document(&doc, ctxt, bytes, what, code, err);
+    quiet_begin(&quiet, &nomem);
+    ctxt = xmlNewParserCtxt();
+    rc = ctxt == NULL ? DEFUPD_E_NOMEM : read_document(&doc, ctxt, bytes, what, code, err);
     xmlFreeParserCtxt(ctxt);
+    quiet_end(&quiet, rc != DEFUPD_OK || nomem);
     made->doc = doc;
+    if (ctxt == NULL || nomem)
+        rc = DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for reading %s", what);
     if (rc != DEFUPD_OK) {
         du_xml_free(made);
         return rc;
@@ -288,8 +326,17 @@ char *du_xml_attr(const struct du_xml_node *node, const char *name, bool *nomem)
 
     if (attr == NULL)
         return NULL;
-    if (attr->children != NULL)
-        return copy_out(xmlNodeListGetString(inner(node)->doc, attr->children, 1), nomem);
+    if (attr->children != NULL) {
+        struct quiet quiet;
+        bool short_of_it = false;
+        char *text;
+
+        quiet_begin(&quiet, &short_of_it);
+        text = copy_out(xmlNodeListGetString(inner(node)->doc, attr->children, 1), nomem);
+        quiet_end(&quiet, short_of_it);
+        *nomem = *nomem || short_of_it;
+        return text;
+    }
     empty = strdup("");
     if (empty == NULL)
         *nomem = true;
@@ -299,8 +346,15 @@ char *du_xml_attr(const struct du_xml_node *node, const char *name, bool *nomem)
 char *du_xml_text(const struct du_xml_node *node, bool *nomem)
 {
     static const char blank[] = " \t\r\n";
-    char *text = copy_out(xmlNodeGetContent(inner(node)), nomem);
+    struct quiet quiet;
+    bool short_of_it = false;
     size_t from, len;
+    char *text;
+
+    quiet_begin(&quiet, &short_of_it);
+    text = copy_out(xmlNodeGetContent(inner(node)), nomem);
+    quiet_end(&quiet, short_of_it);
+    *nomem = *nomem || short_of_it;
 
     if (text == NULL)
         return NULL;

@@ -5,12 +5,13 @@
 
 #include "fault.h"
 #include "t_publish.h"
+#include "t_tree.h"
 
 static const enum fault_mode modes[] = { FAULT_ONCE, FAULT_FROM_THEN_ON };
 
 static int stride(void)
 {
-    return getenv("DEFUPD_LONG") != NULL ? 1 : 5;
+    return getenv("DEFUPD_LONG") != NULL ? 1 : 11;
 }
 
 /* No power is cut here, so nothing needs to reach the disk; the call still counts and fails. */
@@ -37,6 +38,13 @@ static void init(defupd_repo *repo)
     T_OK(defupd_repo_key_generate(repo, "root", "ed25519", NULL, &err), &err);
     T_OK(defupd_repo_key_generate(repo, "targets", "ed25519", NULL, &err), &err);
     T_OK(defupd_repo_init(repo, &err), &err);
+}
+
+static void restore(bool keys)
+{
+    T_CHECK(t_remove_tree("repo") && t_shell("cp -a base repo") == 0);
+    if (keys)
+        T_CHECK(t_remove_tree("repo.keys") && t_shell("cp -a base.keys repo.keys") == 0);
 }
 
 static int open_descriptors(void)
@@ -86,7 +94,7 @@ static void add_rounds(defupd_repo *repo, enum fault_mode mode, int error)
         defupd_code rc;
         uint64_t version;
 
-        T_CHECK(t_shell("rm -rf repo && cp -a base repo") == 0);
+        restore(false);
         repo->sys = &failing_sys;
         rc = t_add(repo, "tetra", 2, "tree-2", NULL, &err);
         fault_stop(&f);
@@ -109,7 +117,7 @@ static void add_rounds(defupd_repo *repo, enum fault_mode mode, int error)
         f.fail_at += stride() - 1;
     }
     printf("# %d rounds\n", rounds);
-    T_CHECK(rounds > 10);
+    T_CHECK(rounds > 5);
 }
 
 static void readers_find_the_old_or_the_new_release(void)
@@ -139,7 +147,7 @@ static void a_failed_refresh_leaves_a_repository_that_verifies(void)
     now = du_sys_posix.now_s() + 60 * 24 * 3600; /* everything is due */
     for (size_t m = 0; m < 2; m++) {
         for (struct fault f = fault_start(modes[m], EIO); fault_round(&f);) {
-            T_CHECK(t_shell("rm -rf repo && cp -a base repo") == 0);
+            restore(false);
             t_clock(repo, now);
             t_sys = failing_sys;
             t_sys.now_s = t_now_s;
@@ -166,8 +174,7 @@ static void change_rounds(defupd_repo *repo, const defupd_repo_change *change, e
         defupd_error err = { 0 };
         defupd_code rc;
 
-        T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
-                0);
+        restore(true);
         repo->sys = &failing_sys;
         rc = defupd_repo_apply(repo, change, NULL, &err);
         fault_stop(&f);
@@ -187,7 +194,7 @@ static void change_rounds(defupd_repo *repo, const defupd_repo_change *change, e
         f.fail_at += stride() - 1;
     }
     printf("# %d rounds\n", rounds);
-    T_CHECK(rounds > 10);
+    T_CHECK(rounds > 5);
 }
 
 static void a_change_of_keys_is_seen_whole_or_not_at_all(void)
@@ -234,8 +241,7 @@ static void a_lost_keys_replacement_goes_on_where_it_was_cut(void)
     change.lost = 1;
     for (struct fault f = fault_start(FAULT_FROM_THEN_ON, EIO); fault_round(&f);) {
         bool behind;
-        T_CHECK(t_shell("rm -rf repo repo.keys && cp -a base repo && cp -a base.keys repo.keys") ==
-                0);
+        restore(true);
         repo->sys = &failing_sys;
         const defupd_code rc = defupd_repo_apply(repo, &change, NULL, &err);
         fault_stop(&f);
@@ -245,6 +251,7 @@ static void a_lost_keys_replacement_goes_on_where_it_was_cut(void)
         cut = cut || behind;
         T_OK(defupd_repo_refresh(repo, &err), &err);
         check_verifies(repo);
+        f.fail_at += (stride() - 1) / 3; /* only some steps leave it behind */
     }
     T_CHECK(cut);
 }
@@ -259,9 +266,10 @@ static void pending_rounds(defupd_repo *repo, enum fault_mode mode, bool import,
         struct t_said said = { 0 };
         defupd_code rc;
 
-        T_CHECK(t_shell("rm -rf repo repo.keys repo.pending.json && cp -a base repo && cp -a "
-                        "base.keys repo.keys && { test ! -e base.pending.json || cp "
-                        "base.pending.json repo.pending.json; }") == 0);
+        restore(true);
+        T_CHECK(unlink("repo.pending.json") == 0 || errno == ENOENT);
+        T_CHECK(access("base.pending.json", F_OK) != 0 ||
+                t_shell("cp base.pending.json repo.pending.json") == 0);
         change.kind = DEFUPD_REPO_RENEW;
         change.role = "targets";
         change.pending = 1;
@@ -340,7 +348,7 @@ static void init_can_be_repeated_until_it_succeeds(void)
             defupd_error err = { 0 };
             defupd_code rc;
 
-            T_CHECK(t_shell("rm -rf repo repo.keys") == 0);
+            T_CHECK(t_remove_tree("repo") && t_remove_tree("repo.keys"));
             repo->sys = &failing_sys;
             rc = defupd_repo_init(repo, &err);
             fault_stop(&f);
