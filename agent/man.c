@@ -136,6 +136,8 @@ static const char before[] =
     "Only the first contact needs \\fB\\-\\-trusted\\-root\\fR; "
     "the store pins it, and follows the publisher from there.\n"
     ".PP\n"
+    "A store can be read by its owner and by root, and one that belongs to root by everybody; only "
+    "the owner and root change it. For other readers, products among them, let root own it. "
     "When root works on a store of another user, the files named by options are opened first; "
     "then the process becomes that user before it touches the store.\n"
     ".PP\n"

@@ -189,6 +189,9 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
         if (why(reason, sizeof reason, item)[0] != '\0')
             ag_line(out, "%s: stays at %s: %s", item->component,
                     ag_version_text(from, item->from_version, item->from_label), reason);
+        else if (result->args->verbose > 0 && item->from_version != 0)
+            ag_line(out, "%s: stays at %s: nothing newer", item->component,
+                    ag_version_text(from, item->from_version, item->from_label));
         return;
     }
     (void)ag_version_text(to, item->to_version, item->to_label);
@@ -215,9 +218,11 @@ static void update_text(FILE *out, const struct ag_result *result)
     uint64_t generation, fetched, saved = 0;
     char amount[AG_AMOUNT], spared[AG_SPARED];
     const defupd_report_item *item;
+    const char *source;
 
     if (result->report == NULL)
         return;
+    source = defupd_report_source(result->report);
     generation = defupd_report_generation(result->report);
     fetched = defupd_report_fetched(result->report);
     for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
@@ -233,6 +238,8 @@ static void update_text(FILE *out, const struct ag_result *result)
         ag_line(out, "Nothing was changed: dry run.");
     else if (news && result->args->command->id == AG_CMD_DOWNLOAD)
         ag_line(out, "%s fetched; 'defupd install' installs it.", ag_bytes(amount, fetched));
+    else if (result->code == DEFUPD_OK && result->args->verbose > 0 && is_set(source))
+        ag_line(out, "Nothing new at %s.", source);
     else if (result->code == DEFUPD_OK)
         ag_line(out, "Nothing new.");
 }

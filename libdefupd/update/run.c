@@ -557,20 +557,63 @@ static void name_parts(struct du_run *run)
         (void)!du_part_facts(run, &run->part[i], &ignored);
 }
 
+struct known {
+    const char *name;
+    bool found;
+};
+
+static void is_it(void *user, const char *name)
+{
+    struct known *known = user;
+
+    known->found = known->found || strcmp(known->name, name) == 0;
+}
+
+/* A mistyped name is no component: nothing is kept of it. */
+static bool is_known(const struct du_run *run, const struct du_part *part)
+{
+    const char *const *list = run->ctx->options->components;
+    struct known known = { part->name, part->installed != 0 };
+    defupd_error ignored = { 0 };
+
+    for (; list != NULL && *list != NULL; list++)
+        is_it(&known, *list);
+    if (run->trust != NULL)
+        (void)!du_trust_components(run->trust, is_it, &known, &ignored);
+    return known.found;
+}
+
+/* The run's own failure, else the first component's that counts, else the first. */
+static void fill_whole(const struct du_run *run, struct du_attempt *whole)
+{
+    for (uint32_t i = 0; i < run->report->count; i++) {
+        const struct du_report_row *row = run->report->row[i];
+
+        if (row->item.code == DEFUPD_OK ||
+            (whole->code != DEFUPD_OK && !du_attempt_counts(run, (defupd_code)row->item.code)))
+            continue;
+        whole->code = (defupd_code)row->item.code;
+        whole->text = row->text;
+        if (du_attempt_counts(run, whole->code))
+            return;
+    }
+}
+
 static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
 {
-    struct du_attempt whole = { .at = run->now, .code = rc, .source = run->report->source };
-    const struct du_report_row *failure = du_report_failure(run->report);
+    struct du_attempt whole = {
+        .at = run->now, .code = rc, .text = err->message, .source = run->report->source
+    };
 
-    whole.text = err->message;
-    if (rc == DEFUPD_OK && failure != NULL) {
-        whole.code = failure->item.code;
-        whole.text = failure->text;
-    }
+    if (rc == DEFUPD_OK)
+        fill_whole(run, &whole);
     whole.success = whole.code == DEFUPD_OK ? run->now : 0;
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const bool active = part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
+
+        if (!is_known(run, part))
+            continue;
         const struct du_attempt own = { .at = run->now,
                                         .success = rc == DEFUPD_OK && is_up_to_date(run, part)
                                                        ? run->now

@@ -177,7 +177,11 @@ struct du_attempt {
     uint64_t version; /* that became active, by `path` (for people); NULL when none did */
     const char *path;
 };
-/* Failures to write are logged: a report must not fail an update. */
+/* Does an attempt that ended so say something about this host? What a person asked for that cannot
+ * be had, or called off, does not: no monitor should raise an alarm for it. */
+bool du_attempt_counts(const struct du_run *run, defupd_code code);
+/* What does not count leaves the facts as they are, but for the contact. Failures to write are
+ * logged: a report must not fail an update. */
 void du_attempt_write(struct du_run *run, const char *name, const struct du_attempt *attempt,
                       bool contact);
 

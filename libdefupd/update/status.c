@@ -300,15 +300,13 @@ static bool read_manifest(struct du_run *run, struct status_row *row)
 
 static defupd_state decide_state(const defupd_component_status *status, bool withdrawn)
 {
-    if (status->version == 0)
-        return status->last_error != DEFUPD_OK ? DEFUPD_STATE_FAILING : DEFUPD_STATE_NEVER;
     if (withdrawn)
         return DEFUPD_STATE_WITHDRAWN;
     if (status->last_error != DEFUPD_OK)
         return DEFUPD_STATE_FAILING;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
         return DEFUPD_STATE_HELD;
-    return DEFUPD_STATE_FRESH;
+    return status->version == 0 ? DEFUPD_STATE_NEVER : DEFUPD_STATE_FRESH;
 }
 
 static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
@@ -347,6 +345,19 @@ static void offered(void *user, const char *name)
         offer->rc = fill_row(offer->run, offer->status, name, offer->err);
 }
 
+/* A hold or pin may come before the component; a mistyped one is seen here. */
+static defupd_code fill_held(struct du_run *run, defupd_status *status, defupd_error *err)
+{
+    DU_AUTO_NAMES held = { 0 };
+    defupd_error why = { 0 };
+
+    if (du_store_fact_names(&run->ctx->store, DU_FACT_HOLD, &held, &why) == DEFUPD_E_NOMEM)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    for (size_t i = 0; i < held.count; i++)
+        DU_TRY(fill_row(run, status, held.item[i], err));
+    return DEFUPD_OK;
+}
+
 static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_error *err)
 {
     const char *const *list = run->ctx->options->components;
@@ -360,7 +371,7 @@ static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_e
         DU_TRY(du_trust_components(run->trust, offered, &offer, err));
         DU_TRY(offer.rc);
     }
-    return DEFUPD_OK;
+    return fill_held(run, status, err);
 }
 
 static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_error *err)
