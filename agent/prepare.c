@@ -43,6 +43,9 @@ static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args
     if (root != NULL)
         AG_TRY(ag_file_read(ag_options[AG_OPT_TRUSTED_ROOT].name, root, ROOT_MAX,
                             &setup->trusted_root, &setup->trusted_root_bytes, err));
+    if (root != NULL && setup->trusted_root_bytes == 0) /* to the library that means "none given" */
+        return AG_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s %s: the file is empty",
+                       ag_options[AG_OPT_TRUSTED_ROOT].name, root);
     if (ca != NULL)
         AG_TRY(ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca, ag_owner_is_other(owner),
                             &setup->ca_fd, &setup->ca_file, err));
@@ -78,6 +81,7 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.state_dir = setup->state_dir;
     options.trusted_root = setup->trusted_root;
     options.trusted_root_bytes = setup->trusted_root_bytes;
+    options.trusted_root_name = args->value[AG_OPT_TRUSTED_ROOT];
     options.sources = args->sources[0] != NULL ? args->sources : NULL;
     options.proxy = setup->proxy;
     options.ca_file = setup->ca_file;

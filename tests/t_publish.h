@@ -66,8 +66,10 @@ static inline void t_tree(const char *dir, const char *text)
                     dir, text, dir, dir, dir, dir) == 0);
 }
 
-static inline defupd_code t_add(defupd_repo *repo, const char *component, uint64_t version,
-                                const char *tree, defupd_repo_added *added, defupd_error *err)
+/* Deltas: at most so many. */
+static inline defupd_code t_add_deltas(defupd_repo *repo, const char *component, uint64_t version,
+                                       const char *tree, uint32_t deltas, defupd_repo_added *added,
+                                       defupd_error *err)
 {
     defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
 
@@ -75,7 +77,16 @@ static inline defupd_code t_add(defupd_repo *repo, const char *component, uint64
     release.version = version;
     release.tree_dir = tree;
     release.added = added;
+    release.deltas = deltas;
+    release.no_deltas = deltas == 0;
     return defupd_repo_add_release(repo, &release, err);
+}
+
+/* A release that only has its bundle. */
+static inline defupd_code t_add(defupd_repo *repo, const char *component, uint64_t version,
+                                const char *tree, defupd_repo_added *added, defupd_error *err)
+{
+    return t_add_deltas(repo, component, version, tree, 0, added, err);
 }
 
 /* One change; `key` is the id that goes, for those kinds that take one. */

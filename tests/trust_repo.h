@@ -433,6 +433,7 @@ struct end {
     int fetches, etag_hits, saves, save_fails_at;
     size_t most; /* largest `max` that was asked for */
     bool etags, online;
+    bool spared;           /* the save that failed was of a record that may be lost */
     const char *fail_path; /* this one fails with fail_code */
     defupd_code fail_code;
 };
@@ -488,8 +489,10 @@ static inline defupd_code end_save(void *user, const char *name, struct du_bytes
 {
     struct end *e = user;
 
-    if (++e->saves == e->save_fails_at)
+    if (++e->saves == e->save_fails_at) {
+        e->spared = strcmp(name, "checked") == 0;
         return DU_FAIL(err, DEFUPD_E_NO_SPACE, "%s: made to fail", name);
+    }
     files_put(&e->local, name, bytes);
     return DEFUPD_OK;
 }
@@ -547,13 +550,24 @@ static inline struct du_refresh_io *end_io(struct end *e)
     return &e->io;
 }
 
-/* The first root as pin; `local` has it afterwards. */
+/* The first root as the one that is given. */
 static inline defupd_code end_open(struct end *e, struct du_trust **trust, defupd_error *err)
 {
     const struct file *root = files_find(&e->repo->files, "metadata/1.root.json");
     const struct du_refresh_options options = { .pin = du_buf_bytes(&root->bytes) };
 
     return du_refresh_load(trust, end_io(e), &options, err);
+}
+
+/* Pin this root of the repository on a person's word, as `trust reset` does. */
+static inline defupd_code end_pin(struct end *e, const char *path, defupd_error *err)
+{
+    const struct du_refresh_options options = {
+        .pin = du_buf_bytes(&files_find(&e->repo->files, path)->bytes), .pin_now = true
+    };
+    DU_AUTO_TRUST *trust = NULL;
+
+    return du_refresh_load(&trust, end_io(e), &options, err);
 }
 
 /* Load and one cycle, as a fresh process would. */

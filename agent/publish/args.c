@@ -112,6 +112,48 @@ static defupd_code take_words(struct pt_args *args, const char *const *word, siz
     return DEFUPD_OK;
 }
 
+/* "512M", "2G", or bytes. */
+static bool size_of(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMG";
+    const size_t len = strlen(text);
+    const char *unit = len > 1 ? strchr(units, text[len - 1]) : NULL;
+    char digits[24];
+    uint64_t factor = 1;
+
+    if (len == 0 || len >= sizeof digits)
+        return false;
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)(unit != NULL ? len - 1 : len), text);
+    for (const char *at = units; unit != NULL && at <= unit; at++)
+        factor *= 1024;
+    return pt_number(digits, UINT64_C(1) << 50, out) && !__builtin_mul_overflow(*out, factor, out);
+}
+
+/* What `add-release` and `prune` take. */
+static defupd_code check_amounts(struct pt_args *args, defupd_error *err)
+{
+    const char *deltas = args->value[PT_OPT_DELTAS], *jobs = args->value[PT_OPT_JOBS];
+    const char *memory = args->value[PT_OPT_MEMORY], *days = args->value[PT_OPT_KEEP];
+    uint64_t n = 0;
+
+    if (deltas != NULL && strcmp(deltas, "0") != 0 &&
+        !pt_number(deltas, DEFUPD_REPO_DELTAS_MAX, &n))
+        return pt_fail(err, DEFUPD_E_INVALID, "--deltas %s: not from 0 to %d", deltas,
+                       DEFUPD_REPO_DELTAS_MAX);
+    args->deltas = (uint32_t)n;
+    n = 0;
+    if (jobs != NULL && !pt_number(jobs, 64, &n))
+        return pt_fail(err, DEFUPD_E_INVALID, "--jobs %s: not from 1 to 64", jobs);
+    args->jobs = (uint32_t)n;
+    if (memory != NULL && (!size_of(memory, &args->memory) || args->memory < 64U << 20))
+        return pt_fail(err, DEFUPD_E_INVALID, "--memory %s: not a size of 64M or more", memory);
+    n = 0;
+    if (days != NULL && (!pt_number(days, 3650, &n) || n < 7))
+        return pt_fail(err, DEFUPD_E_INVALID, "--keep %s: not a number of days from 7", days);
+    args->keep_days = (uint32_t)n;
+    return DEFUPD_OK;
+}
+
 static defupd_code check_values(struct pt_args *args, defupd_error *err)
 {
     const char *level = args->value[PT_OPT_LEVEL], *published = args->value[PT_OPT_PUBLISHED];
@@ -140,7 +182,7 @@ static defupd_code check_values(struct pt_args *args, defupd_error *err)
         !pt_number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
         return pt_fail(err, DEFUPD_E_INVALID, "version %s: not an integer from 1 to 2^53 - 1",
                        args->word[1]);
-    return DEFUPD_OK;
+    return check_amounts(args, err);
 }
 
 defupd_code pt_args_parse(struct pt_args *args, char *const *argv, defupd_error *err)

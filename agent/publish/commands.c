@@ -58,54 +58,6 @@ defupd_code pt_init(const struct pt_args *args, defupd_error *err)
     return rc;
 }
 
-static void show_added(const struct pt_args *args, const defupd_repo_added *added)
-{
-    (void)printf("release       %s %s%s%s\n", args->word[0], args->word[1],
-                 args->value[PT_OPT_LABEL] != NULL ? "  " : "",
-                 args->value[PT_OPT_LABEL] != NULL ? args->value[PT_OPT_LABEL] : "");
-    (void)printf("files         %" PRIu64 "\n", added->files);
-    (void)printf("bytes         %" PRIu64 "\n", added->tree_bytes);
-    (void)printf("tree          %s\n", added->tree);
-    (void)printf("object        objects/%.2s/%s%s\n", added->object, added->object,
-                 added->shared ? "  (shared with an earlier release)" : "");
-    (void)printf("bundle        %" PRIu64 " bytes", added->bundle_bytes);
-    if (added->bundle_bytes < added->tree_bytes)
-        (void)printf(", %.1f %% of the tree",
-                     100.0 * (double)added->bundle_bytes / (double)added->tree_bytes);
-    (void)putchar('\n');
-    (void)printf("versions      %" PRIu64 ", from %" PRIu64 " to %s\n", added->releases,
-                 added->oldest, args->word[1]);
-    if (added->dropped > 0)
-        (void)printf("dropped       %" PRIu64 " oldest from the manifest\n", added->dropped);
-    (void)printf("trusted root  %s/metadata/1.root.json\n", args->value[PT_OPT_REPO]);
-    if (added->pending != 0)
-        (void)printf("state         pending: see 'sign list'\n");
-}
-
-defupd_code pt_add_release(const struct pt_args *args, defupd_error *err)
-{
-    defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
-    defupd_repo_added added = DEFUPD_REPO_ADDED_INIT;
-    defupd_repo *repo = NULL;
-    defupd_code rc = pt_open(&repo, args, pt_say, NULL, err);
-
-    release.component = args->word[0];
-    release.version = args->version;
-    release.tree_dir = args->word[2];
-    release.label = args->value[PT_OPT_LABEL];
-    release.licence_class = args->value[PT_OPT_CLASS];
-    release.note = args->value[PT_OPT_NOTE];
-    release.published = args->published;
-    release.pending = args->value[PT_OPT_PENDING] != NULL;
-    release.added = &added;
-    if (rc == DEFUPD_OK)
-        rc = defupd_repo_add_release(repo, &release, err);
-    if (rc == DEFUPD_OK)
-        show_added(args, &added);
-    pt_close(repo);
-    return rc;
-}
-
 static void say_out(void *user, const char *line)
 {
     (void)user;

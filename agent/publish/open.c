@@ -31,7 +31,7 @@ static uint64_t monotonic_ms(void)
 
 static void on_progress(void *user, const defupd_repo_progress *progress)
 {
-    static const char *const verbs[] = { "", "reading", "bundling", "checking" };
+    static const char *const verbs[] = { "", "reading", "bundling", "checking", "deltas to" };
     const uint64_t now = monotonic_ms();
     const bool same = at_work.phase == progress->phase && at_work.version == progress->version;
     char who[96];

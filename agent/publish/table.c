@@ -46,6 +46,14 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_WITHIN] = { "within", "DAYS",
                         "warn of what expires within these days; default: root 60, "
                         "others a quarter of their life" },
+    [PT_OPT_DELTAS] = { "deltas", "N",
+                        "make at most N deltas to the release, 0 to 12; default: 12" },
+    [PT_OPT_JOBS] = { "jobs", "N", "deltas made at a time, 1 to 64; default: all processors" },
+    [PT_OPT_MEMORY] = { "memory", "SIZE",
+                        "memory for all of these together, as 2G or 512M; default: 4G" },
+    [PT_OPT_KEEP] = { "keep", "DAYS",
+                      "what was superseded within these days stays; default, and least: 7" },
+    [PT_OPT_DRY_RUN] = { "dry-run", NULL, "tell what would go, and remove nothing" },
     [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
 
@@ -113,23 +121,32 @@ const struct pt_command pt_commands[] = {
     { "add-release", "C V TREE_DIR", "bundle a folder and publish it",
       "Publishes the files of TREE_DIR as version V of component C. V is an integer higher than "
       "all published ones. Symbolic links, special files, empty folders, setuid, setgid or sticky "
-      "bits and names that not every file system can hold are refused with their path. Readers see "
-      "the release when all of it is in place.",
+      "bits and names that not every file system can hold are refused with their path. Deltas to "
+      "it are made from the bundles of earlier releases, each is applied once, and those that cost "
+      "less than 0.9 of the bundle are published. Readers see the release when all of it is in "
+      "place.",
       3, 3,
       PT_BIT(PT_OPT_LEVEL) | PT_BIT(PT_OPT_LABEL) | PT_BIT(PT_OPT_CLASS) | PT_BIT(PT_OPT_NOTE) |
-          PT_BIT(PT_OPT_PUBLISHED) | PT_BIT(PT_OPT_PENDING),
+          PT_BIT(PT_OPT_PUBLISHED) | PT_BIT(PT_OPT_PENDING) | PT_BIT(PT_OPT_DELTAS) |
+          PT_BIT(PT_OPT_JOBS) | PT_BIT(PT_OPT_MEMORY) | PT_BIT(PT_OPT_JSON),
       pt_add_release },
     { "refresh", "", "sign the timestamp anew",
       "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
       "when half of their life is over and their keys are there.",
       0, 0, 0, pt_refresh },
     { "verify", "", "check the whole repository as a client and an auditor would",
-      "Signatures, expiry, digests, and every object: there, right, and unpacking to its tree. "
+      "Signatures, expiry, digests, and every object: there, right, unpacking or leading to its "
+      "tree. "
       "Needs no key; where root.json stands in the keys folder, the roots must go on from it. "
       "Tells "
       "roles with signatures and days left, components with objects, and each defect; exit code "
       "65 when there is any. Objects are unpacked below TMPDIR.",
       0, 0, PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_WITHIN), pt_verify },
+    { "prune", "", "remove what no reader can ask for any more",
+      "Metadata, manifests and objects go that are not named by what is published now, nor by what "
+      "was published within the last days. Roots stay, and what a pending change names. Run it "
+      "daily. Needs no key.",
+      0, 0, PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_KEEP) | PT_BIT(PT_OPT_DRY_RUN), pt_prune },
     { "serve", "", "serve the repository over HTTP, for trials",
       "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "
       "can do this; nothing in a repository needs one of its own.",

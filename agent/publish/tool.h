@@ -38,6 +38,11 @@ enum pt_option_id {
     PT_OPT_PASSPHRASE_FILE,
     PT_OPT_PASSPHRASE,
     PT_OPT_WITHIN,
+    PT_OPT_DELTAS,
+    PT_OPT_JOBS,
+    PT_OPT_MEMORY,
+    PT_OPT_KEEP,
+    PT_OPT_DRY_RUN,
     PT_OPT_COUNT
 };
 #define PT_RULES_MAX 16 /* ROLE=N given to --threshold and --expires */
@@ -70,6 +75,9 @@ struct pt_args {
     uint64_t version;
     int64_t published;
     uint32_t within;
+    uint32_t deltas, jobs; /* 0: not given, or --deltas 0 */
+    uint64_t memory;
+    uint32_t keep_days;
 };
 
 struct pt_command {
@@ -116,8 +124,10 @@ bool pt_read_line(int fd, char *out, size_t size, bool *cut);
 defupd_code pt_verify(const struct pt_args *args, defupd_error *err);
 /* commands.c */
 defupd_code pt_init(const struct pt_args *args, defupd_error *err);
-defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
 defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
+/* release.c */
+defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
+defupd_code pt_prune(const struct pt_args *args, defupd_error *err);
 /* keys.c */
 defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
 defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);

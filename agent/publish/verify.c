@@ -49,11 +49,11 @@ static void show_component(void *user, const defupd_repo_component *component)
     else
         (void)snprintf(line, sizeof line,
                        "%s: %" PRIu32 " release%s, newest %" PRIu64 ", %" PRIu64
-                       " object%s of %s, signed by %s",
+                       " object%s of %s, %" PRIu64 " delta%s applied, signed by %s",
                        component->component, component->releases,
                        component->releases == 1 ? "" : "s", component->newest, component->objects,
                        component->objects == 1 ? "" : "s", ag_bytes(bytes, component->object_bytes),
-                       component->role);
+                       component->deltas, component->deltas == 1 ? "" : "s", component->role);
     pt_line(line);
 }
 
@@ -133,7 +133,8 @@ static void keep_component(void *user, const defupd_repo_component *component)
         !ag_json_number(row, "releases", component->releases) ||
         !ag_json_number(row, "newest", component->newest) ||
         !ag_json_number(row, "objects", component->objects) ||
-        !ag_json_number(row, "object_bytes", component->object_bytes))
+        !ag_json_number(row, "object_bytes", component->object_bytes) ||
+        !ag_json_number(row, "deltas", component->deltas))
         rows->incomplete = true;
 }
 

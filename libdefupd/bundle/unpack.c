@@ -5,7 +5,6 @@
  */
 #include <archive.h>
 #include <archive_entry.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +15,11 @@
 #include "base/scope.h"
 #include "bundle/bundle.h"
 #include "crypto/crypto.h"
-#include "sys/disk.h"
+#include "tree/sink.h"
 
 #define IN_BYTES (128U * 1024)
 #define OUT_BYTES (128U * 1024)
-#define WHOLE_BYTES (256U * 1024) /* files up to this are compared before anything is written */
+#define PIECE_BYTES (64U * 1024)
 
 struct unpack {
     const struct du_sys *sys;
@@ -31,11 +30,12 @@ struct unpack {
     struct du_index *index;
     uint64_t *reused;
     struct du_place place, from;
+    struct du_sink sink;
 
     ZSTD_DStream *zstd;
     struct archive *archive;
     struct archive_entry *entry;
-    unsigned char *in, *out, *whole;
+    unsigned char *in, *out, *piece;
     ZSTD_inBuffer pending; /* compressed bytes not yet taken */
     uint64_t at;           /* next byte of the bundle to read */
     uint64_t plain;        /* bytes of the archive so far; the last of them are in `out` */
@@ -53,7 +53,8 @@ static void unpack_end(struct unpack *u)
     (void)ZSTD_freeDStream(u->zstd);
     free(u->in);
     free(u->out);
-    free(u->whole);
+    free(u->piece);
+    du_sink_end(&u->sink);
     du_place_end(&u->place);
     du_place_end(&u->from);
 }
@@ -138,12 +139,12 @@ static defupd_code open_archive(struct unpack *u)
 {
     u->in = malloc(IN_BYTES);
     u->out = malloc(OUT_BYTES);
-    u->whole = malloc(WHOLE_BYTES);
+    u->piece = malloc(PIECE_BYTES);
     u->zstd = ZSTD_createDStream();
     u->archive = archive_read_new();
     /* An entry of our own: the archive's is NULL when there was no memory for it. */
     u->entry = u->archive != NULL ? archive_entry_new2(u->archive) : NULL;
-    if (u->in == NULL || u->out == NULL || u->whole == NULL || u->zstd == NULL || u->entry == NULL)
+    if (u->in == NULL || u->out == NULL || u->piece == NULL || u->zstd == NULL || u->entry == NULL)
         return DU_FAIL(u->err, DEFUPD_E_NOMEM, "no memory to unpack %s", u->want->what);
     if (ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, DU_BUNDLE_WINDOW_LOG)))
         return DU_FAIL(u->err, DEFUPD_E_BUG, "zstd takes no window limit");
@@ -228,57 +229,29 @@ static const struct du_file *unchanged(const struct unpack *u, const char *path,
     return old;
 }
 
-static defupd_code take_old(struct unpack *u, const struct du_file *old, bool exec)
+/* An unchanged file is taken from the installed tree: a small one was not written at all, a large
+ * one gives its space back. */
+static defupd_code unpack_member(struct unpack *u, const char *path, uint64_t size, bool exec,
+                                 unsigned char sha256[DU_SHA256_BYTES])
 {
+    const struct du_file *old;
+
+    DU_TRY(du_sink_open(&u->sink, path, size, exec, u->err));
+    for (uint64_t left = size; left > 0;) {
+        const size_t count = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+
+        DU_TRY(read_content(u, path, u->piece, count));
+        DU_TRY(du_sink_data(&u->sink, u->piece, count, u->err));
+        left -= count;
+    }
+    DU_TRY(du_sink_digest(&u->sink, sha256, u->err));
+    old = unchanged(u, path, size, sha256);
+    if (old == NULL)
+        return du_sink_keep(&u->sink, u->err);
+    DU_TRY(du_sink_drop(&u->sink, u->err));
     DU_TRY(du_place_reuse(&u->place, old->path, exec, &u->from, old->path, old->exec, u->err));
     (*u->reused)++;
     return DEFUPD_OK;
-}
-
-/* Small files are looked at before they are written: an unchanged one costs no write at all. */
-static defupd_code unpack_small(struct unpack *u, const char *path, size_t size, bool exec,
-                                unsigned char sha256[DU_SHA256_BYTES])
-{
-    const struct du_file *old;
-    DU_AUTO_FD fd = -1;
-
-    DU_TRY(read_content(u, path, u->whole, size));
-    du_sha256(sha256, u->whole, size);
-    old = unchanged(u, path, size, sha256);
-    if (old != NULL)
-        return take_old(u, old, exec);
-    DU_TRY(du_place_file(&u->place, path, exec, &fd, u->err));
-    return du_write_all(u->sys, fd, u->whole, size, path, u->err);
-}
-
-/* Large ones are written as they come; an unchanged one then gives its space back. */
-static defupd_code unpack_large(struct unpack *u, const char *path, uint64_t size, bool exec,
-                                unsigned char sha256[DU_SHA256_BYTES])
-{
-    DU_AUTO_HASH hash;
-    DU_AUTO_FD fd = -1;
-    const struct du_file *old;
-    const char *name;
-    int dir;
-
-    du_hash_init(&hash, DU_SHA256);
-    DU_TRY(du_place_file(&u->place, path, exec, &fd, u->err));
-    for (uint64_t left = size; left > 0;) {
-        const size_t count = left < WHOLE_BYTES ? (size_t)left : WHOLE_BYTES;
-
-        DU_TRY(read_content(u, path, u->whole, count));
-        du_hash_update(&hash, u->whole, count);
-        DU_TRY(du_write_all(u->sys, fd, u->whole, count, path, u->err));
-        left -= count;
-    }
-    du_hash_final(&hash, sha256);
-    old = unchanged(u, path, size, sha256);
-    if (old == NULL)
-        return DEFUPD_OK;
-    DU_TRY(du_place_parent(&u->place, path, false, &dir, &name, u->err));
-    if (u->sys->unlinkat(dir, name, 0) != 0)
-        return DU_FAIL_IO(u->err, "remove '%s'", path);
-    return take_old(u, old, exec);
 }
 
 static defupd_code unpack_members(struct unpack *u)
@@ -292,8 +265,7 @@ static defupd_code unpack_members(struct unpack *u)
         bool exec = false;
 
         DU_TRY(check_member(u, u->entry, &path, &size, &exec));
-        DU_TRY(size <= WHOLE_BYTES ? unpack_small(u, path, (size_t)size, exec, sha256)
-                                   : unpack_large(u, path, size, exec, sha256));
+        DU_TRY(unpack_member(u, path, size, exec, sha256));
         DU_TRY(du_index_add(u->index, path, size, sha256, exec, u->err));
     }
     if (rc != ARCHIVE_EOF)
@@ -351,6 +323,7 @@ defupd_code du_bundle_unpack(const struct du_sys *sys, const struct du_verified_
     *reused = 0;
     du_place_init(&u.place, sys, into);
     du_place_init(&u.from, sys, base != NULL ? base->root : -1);
+    du_sink_init(&u.sink, &u.place);
     rc = open_archive(&u);
     if (rc == DEFUPD_OK) {
         rc = unpack_members(&u);

@@ -9,7 +9,7 @@
 #include "base/name.h"
 
 /* The 0.1 layouts: the smallest structs that any released header can have produced. */
-#define OPTIONS_SIZE_MIN (offsetof(defupd_client_options, log_user) + sizeof(void *))
+#define OPTIONS_SIZE_MIN (offsetof(defupd_client_options, budget_bytes) + sizeof(uint64_t))
 #define REQUEST_SIZE_MIN (offsetof(defupd_request, components) + sizeof(void *))
 #define SIZE_SANE 4096
 
@@ -19,7 +19,7 @@
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   8 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 13 * sizeof(void *),
+                   8 * sizeof(uint32_t) + 3 * sizeof(uint64_t) + 14 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");
@@ -89,10 +89,12 @@ static defupd_code copy_list(const char *const **list, defupd_error *err)
 static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
 {
     const defupd_client_options theirs = *into;
-    const char **const text[] = { &into->state_dir, &into->proxy, &into->ca_file, &into->ring,
-                                  &into->user_agent };
-    const char *const from_text[] = { theirs.state_dir, theirs.proxy, theirs.ca_file, theirs.ring,
-                                      theirs.user_agent };
+    const char **const text[] = { &into->state_dir, &into->proxy,      &into->ca_file,
+                                  &into->ring,      &into->user_agent, &into->trusted_root_name };
+    const char *const from_text[] = {
+        theirs.state_dir, theirs.proxy,      theirs.ca_file,
+        theirs.ring,      theirs.user_agent, theirs.trusted_root_name
+    };
     const char *const **const list[] = { &into->sources, &into->components, &into->engines };
     const char *const *const from_list[] = { theirs.sources, theirs.components, theirs.engines };
     void *root = NULL;
@@ -195,6 +197,7 @@ void du_options_free(defupd_client_options *options)
     free((char *)(uintptr_t)options->ca_file);
     free((char *)(uintptr_t)options->ring);
     free((char *)(uintptr_t)options->user_agent);
+    free((char *)(uintptr_t)options->trusted_root_name);
     free_list(options->sources);
     free_list(options->components);
     free_list(options->engines);

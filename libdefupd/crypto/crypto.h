@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digests and signature checks. The only module that includes mbedTLS and libsodium.
- * Only stateless calls of mbedTLS: 2.28's PSA is a global and not thread-safe.
+ * Digests and signature checks. The only module of an endpoint that includes mbedTLS, libsodium
+ * and libcrypto. Only stateless calls of mbedTLS: 2.28's PSA is a global and not thread-safe.
  * Layer: uses base/.
  */
 #ifndef DU_CRYPTO_CRYPTO_H
@@ -17,10 +17,13 @@
 enum du_hash_alg { DU_SHA256 = 1, DU_SHA512 = 2 };
 #define DU_HASH_BYTES_MAX 64
 
-/* A running digest. Zeroed is valid for du_hash_free(). */
+/* A running digest; one thread at a time, not always the same. Zeroed is valid for du_hash_free().
+ * By libcrypto where this library was built with it and where it is able to, else by mbedTLS: who
+ * calls cannot tell, but by the clock. */
 struct du_hash {
     enum du_hash_alg alg;
     bool failed; /* an accelerator gave up: du_hash_final() then writes zeros */
+    bool fast;   /* libcrypto's, behind state.pointer */
     union {
         uint64_t align;
         unsigned char space[256];
@@ -78,7 +81,7 @@ static inline bool du_key_verify(const struct du_key *key, struct du_bytes messa
     return du_key_holds(key, message, signature, &nomem);
 }
 
-/* "mbedTLS 2.28.3, libsodium 1.0.18" */
+/* "mbedTLS 2.28.3, libsodium 1.0.18, OpenSSL 3.0.22", the last where digests use it. */
 void du_crypto_versions(char *out, size_t size);
 
 #endif

@@ -8,6 +8,11 @@
 #include <mbedtls/sha512.h>
 #include <mbedtls/version.h>
 #include <sodium.h>
+#ifdef DU_LIBCRYPTO
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#endif
 
 #include "crypto/mbed.h"
 
@@ -26,9 +31,94 @@ static mbedtls_sha512_context *sha512_of(struct du_hash *hash)
     return (mbedtls_sha512_context *)(void *)&hash->state;
 }
 
+#ifdef DU_LIBCRYPTO
+
+/* False when libcrypto cannot do it here: no memory, or a host whose configuration has no provider
+ * of the digest. What it then says stays out of the thread's queue of errors, where the host or
+ * libcurl would take it for theirs. */
+static bool fast_init(struct du_hash *hash)
+{
+    EVP_MD_CTX *context;
+
+    (void)ERR_set_mark();
+    context = EVP_MD_CTX_new();
+    if (context != NULL &&
+        EVP_DigestInit_ex(context, hash->alg == DU_SHA512 ? EVP_sha512() : EVP_sha256(), NULL) ==
+            1) {
+        hash->state.pointer = context;
+        hash->fast = true;
+    } else {
+        EVP_MD_CTX_free(context);
+    }
+    (void)ERR_pop_to_mark();
+    return hash->fast;
+}
+
+static bool fast_update(struct du_hash *hash, const void *bytes, size_t count)
+{
+    return EVP_DigestUpdate(hash->state.pointer, bytes, count) == 1;
+}
+
+static bool fast_final(struct du_hash *hash, unsigned char *out)
+{
+    return EVP_DigestFinal_ex(hash->state.pointer, out, NULL) == 1;
+}
+
+static void fast_free(struct du_hash *hash)
+{
+    EVP_MD_CTX_free(hash->state.pointer);
+}
+
+/* "OpenSSL 3.0.22 25 Aug 2026" without the date */
+static void fast_version(char *out, size_t size)
+{
+    const char *text = OpenSSL_version(OPENSSL_VERSION);
+    const size_t name = strcspn(text, " ");
+    const size_t number = text[name] == ' ' ? 1 + strcspn(text + name + 1, " ") : 0;
+
+    (void)snprintf(out, size, ", %.*s", (int)(name + number), text);
+}
+
+#else
+
+static bool fast_init(struct du_hash *hash)
+{
+    (void)hash;
+    return false;
+}
+
+static bool fast_update(struct du_hash *hash, const void *bytes, size_t count)
+{
+    (void)hash;
+    (void)bytes;
+    (void)count;
+    return false;
+}
+
+static bool fast_final(struct du_hash *hash, unsigned char *out)
+{
+    (void)hash;
+    (void)out;
+    return false;
+}
+
+static void fast_free(struct du_hash *hash)
+{
+    (void)hash;
+}
+
+static void fast_version(char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s", "");
+}
+
+#endif
+
 void du_hash_init(struct du_hash *hash, enum du_hash_alg alg)
 {
     *hash = (struct du_hash){ .alg = alg };
+    if (fast_init(hash))
+        return;
     switch (alg) {
     case DU_SHA256:
         mbedtls_sha256_init(sha256_of(hash));
@@ -43,38 +133,50 @@ void du_hash_init(struct du_hash *hash, enum du_hash_alg alg)
 
 void du_hash_update(struct du_hash *hash, const void *bytes, size_t count)
 {
-    int rc = 0;
+    bool good = true;
 
     if (count == 0)
         return; /* `bytes` may be NULL then, which mbedTLS does not promise to like */
-    switch (hash->alg) {
-    case DU_SHA256: rc = du_mbed_sha256_update(sha256_of(hash), bytes, count); break;
-    case DU_SHA512: rc = du_mbed_sha512_update(sha512_of(hash), bytes, count); break;
+    if (hash->fast) {
+        good = fast_update(hash, bytes, count);
+    } else {
+        switch (hash->alg) {
+        case DU_SHA256: good = du_mbed_sha256_update(sha256_of(hash), bytes, count) == 0; break;
+        case DU_SHA512: good = du_mbed_sha512_update(sha512_of(hash), bytes, count) == 0; break;
+        }
     }
-    hash->failed |= rc != 0;
+    hash->failed |= !good;
 }
 
 void du_hash_final(struct du_hash *hash, unsigned char *out)
 {
     const size_t size = hash->alg == DU_SHA512 ? 64 : 32;
-    int rc = 0;
+    bool good = true;
 
-    switch (hash->alg) {
-    case DU_SHA256: rc = du_mbed_sha256_finish(sha256_of(hash), out); break;
-    case DU_SHA512: rc = du_mbed_sha512_finish(sha512_of(hash), out); break;
+    if (hash->fast) {
+        good = fast_final(hash, out);
+    } else {
+        switch (hash->alg) {
+        case DU_SHA256: good = du_mbed_sha256_finish(sha256_of(hash), out) == 0; break;
+        case DU_SHA512: good = du_mbed_sha512_finish(sha512_of(hash), out) == 0; break;
+        }
     }
-    /* Only builds of mbedTLS with an accelerator can fail here. Zeros equal no real digest, so
-     * whoever compares refuses. */
-    if (rc != 0 || hash->failed)
+    /* Only libcrypto, and builds of mbedTLS with an accelerator, can fail here. Zeros equal no
+     * real digest, so whoever compares refuses. */
+    if (!good || hash->failed)
         memset(out, 0, size);
     du_hash_free(hash);
 }
 
 void du_hash_free(struct du_hash *hash)
 {
-    switch (hash->alg) {
-    case DU_SHA256: mbedtls_sha256_free(sha256_of(hash)); break;
-    case DU_SHA512: mbedtls_sha512_free(sha512_of(hash)); break;
+    if (hash->fast) {
+        fast_free(hash);
+    } else {
+        switch (hash->alg) {
+        case DU_SHA256: mbedtls_sha256_free(sha256_of(hash)); break;
+        case DU_SHA512: mbedtls_sha512_free(sha512_of(hash)); break;
+        }
     }
     *hash = (struct du_hash){ 0 };
 }
@@ -123,11 +225,12 @@ bool du_mem_equal(const void *a, const void *b, size_t count)
 
 void du_crypto_versions(char *out, size_t size)
 {
-    char mbed[32] = "";
+    char mbed[32] = "", fast[32];
 
     mbedtls_version_get_string_full(mbed);
+    fast_version(fast, sizeof fast);
     /* the library writes its name in several ways; ours is one */
-    (void)snprintf(out, size, "mbedTLS %s, libsodium %s",
+    (void)snprintf(out, size, "mbedTLS %s, libsodium %s%s",
                    strrchr(mbed, ' ') != NULL ? strrchr(mbed, ' ') + 1 : mbed,
-                   sodium_version_string());
+                   sodium_version_string(), fast);
 }

@@ -10,7 +10,7 @@
 #define ZEROS_MAX 16
 
 const uint32_t du_delta_window_max[DU_STREAMS] = {
-    [DU_STREAM_FILES] = 256 << 10,        [DU_STREAM_LITERAL_LENGTHS] = 128 << 10,
+    [DU_STREAM_FILES] = 512 << 10,        [DU_STREAM_LITERAL_LENGTHS] = 128 << 10,
     [DU_STREAM_COPY_LENGTHS] = 256 << 10, [DU_STREAM_SEEKS] = 256 << 10,
     [DU_STREAM_MODES] = 128 << 10,        [DU_STREAM_GAPS] = 256 << 10,
     [DU_STREAM_RUNS] = 256 << 10,         [DU_STREAM_REPLACEMENTS] = 256 << 10,

@@ -110,7 +110,12 @@ static defupd_code open_streams(struct decoder *d, enum du_delta_stream first,
 /* The streams that say where everything is; read once for the dictionary and once for the tree. */
 static defupd_code open_places(struct decoder *d, defupd_error *err)
 {
-    DU_TRY(open_streams(d, DU_STREAM_FILES, DU_STREAM_SEEKS, err));
+    DU_AUTO_BUF paths = DU_BUF(DU_DELTA_PATHS_MAX);
+
+    if (d->head[DU_STREAM_FILES].raw > 0 && d->head[DU_STREAM_FILES].coder != DU_DELTA_RAW)
+        DU_TRY(du_list_paths(d->old, &paths, err));
+    DU_TRY(open_stream(d, DU_STREAM_FILES, du_buf_bytes(&paths), err));
+    DU_TRY(open_streams(d, DU_STREAM_LITERAL_LENGTHS, DU_STREAM_SEEKS, err));
     d->list = (struct du_list){ .code = &d->code[DU_STREAM_FILES], .old = d->old, .what = d->what };
     return DEFUPD_OK;
 }

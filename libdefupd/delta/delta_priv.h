@@ -22,6 +22,7 @@
 #define DU_DELTA_CONTEXT_LOG_MAX 20
 #define DU_DELTA_DICT_MAX (2U << 20)
 #define DU_DELTA_WINDOW_MIN 4096U
+#define DU_DELTA_PATHS_MAX (384U << 10) /* the dictionary of the list of files */
 #define DU_VARINT_BYTES 9
 #define DU_VARINT_MAX (UINT64_MAX >> 1)
 
@@ -107,7 +108,8 @@ struct du_list {
     const char *what;
     uint64_t at; /* old position of the cursor */
     size_t cursor;
-    uint64_t run; /* operations left of the one that was read */
+    uint64_t files; /* told up to now */
+    uint64_t run;   /* operations left of the one that was read */
     enum du_delta_op op;
     char path[DU_PATH_MAX + 1];
 };
@@ -119,6 +121,10 @@ struct du_list_item {
     uint64_t at; /* with content of its own: the old position it begins with */
     bool exec;
 };
+
+/* The dictionary of the list: old paths, a line each, all or every nth. */
+DEFUPD_MUST_CHECK defupd_code du_list_paths(const struct du_index *old, struct du_buf *out,
+                                            defupd_error *err);
 
 /* *end is true when there are no more. */
 DEFUPD_MUST_CHECK defupd_code du_list_next(struct du_list *list, struct du_list_item *item,

@@ -4,6 +4,24 @@
 
 #include "delta/delta_priv.h"
 
+/* So many that they fit, from all over the tree. */
+defupd_code du_list_paths(const struct du_index *old, struct du_buf *out, defupd_error *err)
+{
+    size_t every = 1, bytes = SIZE_MAX;
+
+    while (bytes > DU_DELTA_PATHS_MAX) {
+        bytes = 0;
+        for (size_t i = 0; i < old->count; i += every)
+            bytes += strlen(old->file[i].path) + 1;
+        every += bytes > DU_DELTA_PATHS_MAX;
+    }
+    for (size_t i = 0; i < old->count; i += every) {
+        DU_TRY(du_buf_add_text(out, old->file[i].path, err));
+        DU_TRY(du_buf_add_text(out, "\n", err));
+    }
+    return DEFUPD_OK;
+}
+
 static defupd_code bad_list(const struct du_list *list, const char *why, defupd_error *err)
 {
     return DU_FAIL(err, DEFUPD_E_DELTA_FORMAT, "the delta of %s has a list of files %s", list->what,
@@ -115,6 +133,8 @@ defupd_code du_list_next(struct du_list *list, struct du_list_item *item, bool *
                          defupd_error *err)
 {
     *end = false;
+    if (list->files++ > DU_INDEX_FILES_MAX)
+        return bad_list(list, "with too many files", err);
     while (list->run == 0) {
         uint64_t argument = 0;
 

@@ -19,6 +19,7 @@ struct maker {
     const struct du_tick *tick;
     struct du_changes changes;
     struct du_corpus corpus;
+    struct du_buf paths;      /* the dictionary of the list of files */
     struct du_content *parts; /* the contents with their part of `all` */
     struct du_copies all, thin;
     unsigned char *bytes; /* of all contents */
@@ -77,7 +78,7 @@ static defupd_code match_content(struct maker *m, struct du_place *place,
     DU_AUTO_FD fd = -1;
 
     DU_TRY(open_new(m, place, content->file, &fd, err));
-    content->copy = m->all.count;
+    content->copy = m->all.first = m->all.count;
     for (uint64_t at = 0; at < content->size;) {
         const uint64_t left = content->size - at;
         const size_t count = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
@@ -212,7 +213,9 @@ static defupd_code shrink_script(struct maker *m, unsigned effort, unsigned char
     uint64_t sum = packed_bytes(&m->work[DU_STREAM_LITERALS], raw_of(m, DU_STREAM_LITERALS).len);
 
     for (enum du_delta_stream i = 0; i < DU_STREAM_LITERALS; i++) {
-        DU_TRY(du_shrink(&m->work[i], i, raw_of(m, i), (struct du_bytes){ 0 }, effort, err));
+        const struct du_bytes dict = { m->paths.data, i == DU_STREAM_FILES ? m->paths.len : 0 };
+
+        DU_TRY(du_shrink(&m->work[i], i, raw_of(m, i), dict, effort, err));
         sum += packed_bytes(&m->work[i], raw_of(m, i).len);
     }
     if (sum >= m->best_bytes)
@@ -377,6 +380,7 @@ static void maker_free(struct maker **m)
     du_changes_free(&(*m)->changes);
     du_corpus_free(&(*m)->corpus);
     du_script_free(&(*m)->script);
+    du_buf_free(&(*m)->paths);
     free((*m)->parts);
     free((*m)->all.item);
     free((*m)->thin.item);
@@ -404,6 +408,8 @@ defupd_code du_delta_make(const struct du_sys *sys, const struct du_delta_side *
     m->new = new;
     m->tick = tick;
     DU_TRY(du_changes_find(&m->changes, old->index, new->index, err));
+    m->paths = DU_BUF(DU_DELTA_PATHS_MAX);
+    DU_TRY(du_list_paths(old->index, &m->paths, err));
     DU_TRY(du_corpus_load(&m->corpus, sys, old, &m->changes, memory, tick, err));
     m->parts = calloc(m->changes.count + 1, sizeof *m->parts);
     if (m->parts == NULL)

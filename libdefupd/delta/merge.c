@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/crypto.h"
 #include "delta/delta_priv.h"
-#include "sys/disk.h"
+#include "tree/sink.h"
 
 #define BLOCK_BYTES (64U << 10)
 
@@ -33,13 +32,8 @@ struct merge {
     struct du_index *index;
     uint64_t *reused;
     struct du_place place;
+    struct du_sink sink;
     struct old_tree old;
-    /* the file being written */
-    char path[DU_PATH_MAX + 1];
-    uint64_t size;
-    bool exec;
-    int fd;
-    struct du_hash hash;
 };
 
 static defupd_code tick(const struct merge *m, uint64_t bytes, defupd_error *err)
@@ -230,20 +224,14 @@ static defupd_code open_file(void *user, const char *path, uint64_t size, bool e
     struct merge *m = user;
 
     DU_TRY(check_file(m, path, size, err));
-    DU_TRY(du_place_file(&m->place, path, exec, &m->fd, err));
-    memcpy(m->path, path, strlen(path) + 1); /* checked: at most DU_PATH_MAX */
-    m->size = size;
-    m->exec = exec;
-    du_hash_init(&m->hash, DU_SHA256);
-    return DEFUPD_OK;
+    return du_sink_open(&m->sink, path, size, exec, err);
 }
 
 static defupd_code take_data(void *user, const void *bytes, size_t count, defupd_error *err)
 {
     struct merge *m = user;
 
-    du_hash_update(&m->hash, bytes, count);
-    DU_TRY(du_write_all(m->sys, m->fd, bytes, count, m->path, err));
+    DU_TRY(du_sink_data(&m->sink, bytes, count, err));
     return tick(m, count, err);
 }
 
@@ -252,21 +240,19 @@ static defupd_code close_file(void *user, defupd_error *err)
     struct merge *m = user;
     unsigned char sha256[DU_SHA256_BYTES];
 
-    du_hash_final(&m->hash, sha256);
-    du_fd_close(&m->fd);
-    m->fd = -1;
-    return du_index_add(m->index, m->path, m->size, sha256, m->exec, err);
+    DU_TRY(du_sink_digest(&m->sink, sha256, err));
+    DU_TRY(du_sink_keep(&m->sink, err));
+    return du_index_add(m->index, m->sink.path, m->sink.size, sha256, m->sink.exec, err);
 }
 
 static void merge_free(struct merge **m)
 {
     if (*m == NULL)
         return;
+    du_sink_end(&(*m)->sink);
     du_place_end(&(*m)->place);
     du_place_end(&(*m)->old.place);
     du_fd_close(&(*m)->old.fd);
-    du_fd_close(&(*m)->fd);
-    du_hash_free(&(*m)->hash);
     free((*m)->old.at);
     free(*m);
 }
@@ -295,9 +281,10 @@ defupd_code du_delta_merge(const struct du_sys *sys, const struct du_verified_fi
     m->tick = tick_by;
     m->index = index;
     m->reused = reused;
-    m->fd = m->old.fd = -1;
+    m->old.fd = -1;
     du_place_init(&m->place, sys, into);
     du_place_init(&m->old.place, sys, base->root);
+    du_sink_init(&m->sink, &m->place);
     DU_TRY(du_delta_decode(&host, delta->bytes, base->index, want->what, err));
     return du_tree_check(index, want, err);
 }

@@ -25,7 +25,9 @@ struct hop {
     bool begun;       /* the sink has been told */
     bool cut;         /* ended on purpose in the middle of a body that nobody wants */
     uint64_t last_ms; /* when something last came from the other side */
-    uint64_t untold;  /* bytes since the last tick */
+    uint64_t span_ms; /* when the span began in which enough must come; 0: nothing has come yet */
+    uint64_t span_bytes;
+    uint64_t untold; /* bytes since the last tick */
     size_t header_bytes, drained;
     struct du_answer answer;
 };
@@ -58,12 +60,45 @@ static int on_ready(void *user, char *to_ip, char *from_ip, int to_port, int fro
     return CURL_PREREQFUNC_OK;
 }
 
+/* A source that sends a byte now and then would keep a run, and the lock, for ever (TUF's slow
+ * retrieval attack). What has begun must go on with this much in each time-out. */
+#define SPAN_BYTES_MIN 1024
+
+static void came(struct hop *hop, size_t count)
+{
+    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    if (hop->span_ms == 0)
+        hop->span_ms = hop->last_ms;
+    hop->span_bytes += count;
+}
+
+static defupd_code check_pace(struct hop *hop)
+{
+    const uint32_t limit_ms = hop->fetch->stall_timeout_ms;
+    const uint64_t now_ms = hop->fetch->sys->monotonic_ms();
+
+    if (!hop->ready)
+        return DEFUPD_OK;
+    if (now_ms - hop->last_ms >= limit_ms)
+        return DU_FAIL(hop->err, DEFUPD_E_STALLED, "%s: no byte for %" PRIu32 " ms", hop->shown,
+                       limit_ms);
+    if (hop->span_ms == 0 || now_ms - hop->span_ms < limit_ms)
+        return DEFUPD_OK;
+    if (hop->span_bytes < SPAN_BYTES_MIN)
+        return DU_FAIL(hop->err, DEFUPD_E_STALLED,
+                       "%s: only %" PRIu64 " bytes in %" PRIu32 " ms, expected at least %d",
+                       hop->shown, hop->span_bytes, limit_ms, SPAN_BYTES_MIN);
+    hop->span_ms = now_ms;
+    hop->span_bytes = 0;
+    return DEFUPD_OK;
+}
+
 static size_t on_header(char *line, size_t one, size_t len, void *user)
 {
     struct hop *hop = user;
 
     (void)one;
-    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    came(hop, len);
     hop->header_bytes += len;
     if (hop->header_bytes > HEADER_MAX) {
         hop->stop = DU_FAIL(hop->err, DEFUPD_E_HTTP_STATUS, "%s: header of more than %d bytes",
@@ -134,7 +169,7 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *user)
     const long status = status_of(hop);
 
     (void)one;
-    hop->last_ms = hop->fetch->sys->monotonic_ms();
+    came(hop, count);
     if (!carries_file(hop, status)) {
         hop->drained += count;
         hop->cut = hop->drained > DRAIN_MAX;
@@ -164,7 +199,6 @@ static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t 
                        curl_off_t up_now)
 {
     struct hop *hop = user;
-    const struct du_fetch *fetch = hop->fetch;
 
     (void)total;
     (void)now;
@@ -173,10 +207,8 @@ static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t 
     if (hop->stop != DEFUPD_OK)
         return 1;
     hop->stop = tell(hop);
-    if (hop->stop == DEFUPD_OK && hop->ready &&
-        fetch->sys->monotonic_ms() - hop->last_ms >= fetch->stall_timeout_ms)
-        hop->stop = DU_FAIL(hop->err, DEFUPD_E_STALLED, "%s: no byte for %" PRIu32 " ms",
-                            hop->shown, fetch->stall_timeout_ms);
+    if (hop->stop == DEFUPD_OK)
+        hop->stop = check_pace(hop);
     return hop->stop != DEFUPD_OK;
 }
 

@@ -17,6 +17,7 @@
 #include "base/name.h"
 #include "base/scope.h"
 #include "manifest/manifest.h"
+#include "publish/choose.h"
 #include "publish/key.h"
 #include "sys/disk.h"
 #include "sys/sys.h"
@@ -25,10 +26,9 @@
 #include "trust/trust.h"
 #include "json/json.h"
 
-#define DU_REPO_TMP "bundle.tmp" /* in objects/: a bundle whose name is not known yet */
+#define DU_REPO_TMP "work.tmp" /* folder in objects/: what is being made */
 #define DU_MANIFEST_PUBLISH_MAX (16U * 1024)
-#define DU_MANIFEST_KEEP 30 /* releases */
-#define DU_META_NAME 96     /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
+#define DU_META_NAME 96 /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
 
 struct defupd_repo {
     const struct du_sys *sys;
@@ -419,11 +419,79 @@ DEFUPD_MUST_CHECK defupd_code du_object_open(const struct defupd_repo *repo,
                                              const struct du_dirs *dirs,
                                              const struct du_object *object, int *fd,
                                              defupd_error *err);
-/* Bundle the tree at `root` into objects/; *object out. */
-DEFUPD_MUST_CHECK defupd_code du_object_make(const struct defupd_repo *repo,
-                                             const struct du_dirs *dirs, int root,
+/* The same, and vouch for it: the whole digest is compared. Errors: du_object_verify()'s too. */
+DEFUPD_MUST_CHECK defupd_code du_object_check(const struct defupd_repo *repo,
+                                              const struct du_dirs *dirs,
+                                              const struct du_object *object,
+                                              const struct du_tick *tick, int *fd,
+                                              struct du_verified_file *file, defupd_error *err);
+
+/* A private folder on the repository's disk where objects are made and trees are unpacked. Nothing
+ * of it is served; it goes when the work ends, also by a failure, and what a killed publisher left
+ * goes with the next one. Needs the lock. */
+struct du_shop {
+    const struct defupd_repo *repo; /* NULL: not open */
+    const struct du_dirs *dirs;
+    int fd;
+};
+#define DU_SHOP  \
+    {            \
+        .fd = -1 \
+    }
+#define DU_SHOP_BUNDLE "bundle" /* the new release's bundle */
+DEFUPD_MUST_CHECK defupd_code du_shop_open(struct du_shop *shop, const struct defupd_repo *repo,
+                                           const struct du_dirs *dirs, defupd_error *err);
+void du_shop_end(struct du_shop *shop);
+#define DU_AUTO_SHOP __attribute__((cleanup(du_shop_end))) struct du_shop
+/* An empty file, mode 0644; *fd yours, for reading and writing. */
+DEFUPD_MUST_CHECK defupd_code du_shop_create(const struct du_shop *shop, const char *name, int *fd,
+                                             defupd_error *err);
+/* Bundle the tree at `root`; *object out. Synced, not in place yet. */
+DEFUPD_MUST_CHECK defupd_code du_shop_bundle(const struct du_shop *shop, int root,
                                              const struct du_index *index,
                                              const struct du_tick *tick, struct du_object *object,
                                              defupd_error *err);
+/* Move a synced file to the object's place, durably. */
+DEFUPD_MUST_CHECK defupd_code du_shop_place(const struct du_shop *shop, const char *from,
+                                            const struct du_object *object, defupd_error *err);
+
+/* delta.c: the deltas to a new release. */
+struct du_deltas_job {
+    size_t source;                 /* index in the manifest */
+    defupd_repo_delta_state state; /* 0: not made yet */
+    struct du_object object;       /* when it is made */
+    size_t twin;                   /* the job whose delta it shares; its own number: none */
+    uint64_t ms;
+    char why[DEFUPD_ERROR_MESSAGE_MAX]; /* of one that could not be made */
+};
+struct du_deltas {
+    struct du_deltas_job job[DU_CHOOSE_DELTAS_MAX];
+    size_t count;
+};
+struct du_deltas_limits {
+    unsigned jobs;   /* at a time, at least 1 */
+    uint64_t memory; /* of all jobs together */
+};
+/* Choose them for manifest->release[0] and put them into it as if they were as large as its bundle,
+ * so that it is known what fits. */
+DEFUPD_MUST_CHECK defupd_code du_deltas_plan(const struct defupd_repo *repo,
+                                             const struct du_dirs *dirs,
+                                             struct du_manifest *manifest, size_t max,
+                                             defupd_error *err);
+/*
+ * Make those that release[0] still plans, each from the bundle of its source, prove each by
+ * applying it, and leave in release[0] those that are worth it. Tells progress on this thread;
+ * others work for it. Nothing is in place yet.
+ *
+ * root, index  the new release's tree
+ */
+DEFUPD_MUST_CHECK defupd_code du_deltas_make(const struct du_shop *shop,
+                                             struct du_manifest *manifest, int root,
+                                             const struct du_index *index,
+                                             const struct du_deltas_limits *limits,
+                                             struct du_deltas *deltas, defupd_error *err);
+/* Move them into place. */
+DEFUPD_MUST_CHECK defupd_code du_deltas_place(const struct du_shop *shop,
+                                              const struct du_deltas *deltas, defupd_error *err);
 
 #endif

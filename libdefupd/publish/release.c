@@ -10,6 +10,9 @@
 #include "tree/tree.h"
 
 #define NOTE_MAX 256
+#define JOBS_MAX 64
+#define MEMORY_MIN (UINT64_C(64) << 20)
+#define MEMORY_DEFAULT (UINT64_C(4) << 30)
 
 /* Text that stands in the manifest: one line of UTF-8. */
 static defupd_code check_text(const char *what, const char *text, size_t max, defupd_error *err)
@@ -49,6 +52,13 @@ static defupd_code check_release(const struct defupd_repo *repo, const defupd_re
     if (release->published < 0 || release->published > repo->sys->now_s())
         return DU_FAIL(err, DEFUPD_E_INVALID,
                        "time of publication lies in the future or before 1970");
+    if (release->deltas > DU_CHOOSE_DELTAS_MAX)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "%u deltas are more than %d", release->deltas,
+                       DU_CHOOSE_DELTAS_MAX);
+    if (release->jobs > JOBS_MAX)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "%u jobs are more than %d", release->jobs, JOBS_MAX);
+    if (release->memory_bytes != 0 && release->memory_bytes < MEMORY_MIN)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "deltas need at least 64 MiB of memory");
     DU_TRY(check_text("label", release->label, DU_LABEL_MAX, err));
     DU_TRY(check_text("class", release->licence_class, DU_WORD_MAX, err));
     return check_text("note", release->note, NOTE_MAX, err);
@@ -131,9 +141,7 @@ static bool shared_object(const struct defupd_repo *repo, const struct du_dirs *
 
         if (strcmp(old->full.codec, DU_BUNDLE_CODEC) == 0 &&
             memcmp(old->tree, tree, DU_SHA256_BYTES) == 0 &&
-            du_object_open(repo, dirs, &old->full, &fd, &why) == DEFUPD_OK &&
-            du_object_verify(repo->sys, fd, old->full.bytes, old->full.sha256, "object", NULL,
-                             &file, &why) == DEFUPD_OK) {
+            du_object_check(repo, dirs, &old->full, NULL, &fd, &file, &why) == DEFUPD_OK) {
             *object = old->full;
             return true;
         }
@@ -175,45 +183,90 @@ static defupd_code prepend(struct du_manifest *manifest, const defupd_repo_relea
     return DEFUPD_OK;
 }
 
-/* Write the manifest, dropping the oldest releases until it is as small as clients expect. */
-static defupd_code write_within(struct du_manifest *manifest, struct du_buf *out, uint64_t *dropped,
-                                defupd_error *err)
+/* Everything of a release, before anything of it is in place. */
+struct fresh {
+    const defupd_repo_release *release;
+    struct du_manifest *manifest;
+    struct du_index index;
+    struct du_buf text; /* of the manifest */
+    struct du_deltas deltas;
+    int tree;
+    bool shared; /* its bundle is an earlier release's */
+    uint64_t dropped;
+};
+
+static void fresh_end(struct fresh *fresh)
 {
-    *dropped = 0;
+    du_manifest_freep(&fresh->manifest);
+    du_index_free(&fresh->index);
+    du_buf_free(&fresh->text);
+    du_fd_close(&fresh->tree);
+}
+
+/* Write the manifest, dropping entries until it is as small as clients expect. */
+static defupd_code write_within(struct fresh *fresh, defupd_error *err)
+{
+    struct du_manifest *manifest = fresh->manifest;
+    const size_t before = manifest->count;
+
+    while (manifest->count > DU_CHOOSE_RELEASES)
+        (void)du_choose_drop(manifest);
     while (true) {
-        if (manifest->count <= DU_MANIFEST_KEEP) {
-            du_buf_clear(out);
-            DU_TRY(du_manifest_write(manifest, out, err));
-            if (out->len <= DU_MANIFEST_PUBLISH_MAX)
-                return DEFUPD_OK;
-        }
-        if (manifest->count <= 1)
+        du_buf_clear(&fresh->text);
+        DU_TRY(du_manifest_write(manifest, &fresh->text, err));
+        if (fresh->text.len <= DU_MANIFEST_PUBLISH_MAX)
+            break;
+        if (!du_choose_drop(manifest))
             return DU_FAIL(err, DEFUPD_E_LIMIT,
                            "one release takes %zu bytes of manifest, at most "
                            "%u are allowed",
-                           out->len, DU_MANIFEST_PUBLISH_MAX);
-        du_release_clear(&manifest->release[--manifest->count]);
-        ++*dropped;
+                           fresh->text.len, DU_MANIFEST_PUBLISH_MAX);
     }
+    fresh->dropped += before - manifest->count;
+    return DEFUPD_OK;
 }
 
-static void fill_added(defupd_repo_added *added, const struct du_manifest *manifest, bool shared,
-                       uint64_t dropped)
+static void fill_added(const struct fresh *fresh)
 {
+    const struct du_manifest *manifest = fresh->manifest;
     const struct du_release *made = &manifest->release[0];
+    defupd_repo_added *added = fresh->release->added;
 
     if (added == NULL)
         return;
-    added->shared = shared;
+    added->shared = fresh->shared;
     added->pending = 0;
     added->files = made->files;
     added->tree_bytes = made->size;
     added->bundle_bytes = made->full.bytes;
     added->releases = manifest->count;
     added->oldest = manifest->release[manifest->count - 1].version;
-    added->dropped = dropped;
+    added->dropped = fresh->dropped;
+    added->deltas = made->deltas;
+    added->delta_bytes = 0;
+    for (size_t i = 0; i < made->deltas; i++)
+        added->delta_bytes += made->delta[i].bytes;
     du_hex(added->tree, made->tree, DU_SHA256_BYTES);
     du_hex(added->object, made->full.sha256, DU_SHA256_BYTES);
+}
+
+static void tell_deltas(const struct fresh *fresh)
+{
+    const struct du_manifest *manifest = fresh->manifest;
+
+    for (size_t i = 0; fresh->release->on_delta != NULL && i < fresh->deltas.count; i++) {
+        const struct du_deltas_job *job = &fresh->deltas.job[i];
+        defupd_repo_delta told = { .struct_size = sizeof told,
+                                   .state = job->state,
+                                   .from = manifest->release[job->source].version,
+                                   .bytes = job->object.bytes,
+                                   .full_bytes = manifest->release[0].full.bytes,
+                                   .ms = job->ms,
+                                   .why = job->why };
+        if (job->state == DEFUPD_REPO_DELTA_MADE)
+            du_hex(told.object, job->object.sha256, DU_SHA256_BYTES);
+        fresh->release->on_delta(fresh->release->user, &told);
+    }
 }
 
 static defupd_code write_manifest(const struct defupd_repo *repo, const struct du_dirs *dirs,
@@ -251,51 +304,91 @@ static defupd_code check_keys(const struct defupd_repo *repo, const struct du_wo
 }
 
 /* The tree's object: an earlier one, or a new one. */
-static defupd_code bundle(struct defupd_repo *repo, const struct du_work *work,
-                          const defupd_repo_release *release, const struct du_manifest *manifest,
-                          struct du_index *index, struct du_object *object, bool *shared,
-                          defupd_error *err)
+static defupd_code bundle(const struct du_work *work, const struct du_shop *shop,
+                          struct fresh *fresh, struct du_object *object, defupd_error *err)
 {
+    const defupd_repo_release *release = fresh->release;
+    const struct defupd_repo *repo = shop->repo;
     unsigned char digest[DU_SHA256_BYTES];
-    DU_AUTO_FD tree = -1;
     struct du_task task;
 
-    DU_TRY(open_tree(repo, &work->dirs, release->tree_dir, &tree, err));
+    DU_TRY(open_tree(repo, &work->dirs, release->tree_dir, &fresh->tree, err));
     du_task_start(&task, repo, DEFUPD_REPO_READING, release->component, release->version, 0);
-    if (du_tree_scan(repo->sys, tree, &task.tick, index, err) != DEFUPD_OK)
+    if (du_tree_scan(repo->sys, fresh->tree, &task.tick, &fresh->index, err) != DEFUPD_OK)
         return du_err_prefix(err, "tree %s", release->tree_dir);
-    du_index_digest(index, digest);
-    *shared = shared_object(repo, &work->dirs, manifest, digest, object);
+    du_index_digest(&fresh->index, digest);
+    fresh->shared = shared_object(repo, &work->dirs, fresh->manifest, digest, object);
     du_task_start(&task, repo, DEFUPD_REPO_BUNDLING, release->component, release->version,
-                  index->bytes);
-    if (!*shared &&
-        du_object_make(repo, &work->dirs, tree, index, &task.tick, object, err) != DEFUPD_OK)
+                  fresh->index.bytes);
+    if (!fresh->shared &&
+        du_shop_bundle(shop, fresh->tree, &fresh->index, &task.tick, object, err) != DEFUPD_OK)
         return du_err_prefix(err, "bundle of %s", release->tree_dir);
     return DEFUPD_OK;
 }
 
-static defupd_code sign_manifest(const struct defupd_repo *repo, struct du_work *work,
-                                 struct du_next *next, const char *component,
-                                 const struct du_buf *text, defupd_error *err)
+/* The deltas that the manifest has room for, and the manifest with those that are worth it. */
+static defupd_code add_deltas(const struct du_work *work, const struct du_shop *shop,
+                              struct fresh *fresh, defupd_error *err)
 {
+    const defupd_repo_release *release = fresh->release;
+    const struct du_deltas_limits limits = {
+        .jobs = release->jobs != 0 ? release->jobs : shop->repo->threads,
+        .memory = release->memory_bytes != 0 ? release->memory_bytes : MEMORY_DEFAULT
+    };
+    const size_t most = release->deltas != 0 ? release->deltas : DU_CHOOSE_DELTAS_MAX;
+
+    DU_TRY(du_deltas_plan(shop->repo, &work->dirs, fresh->manifest,
+                          release->no_deltas != 0 ? 0 : most, err));
+    DU_TRY(write_within(fresh, err));
+    DU_TRY(du_deltas_make(shop, fresh->manifest, fresh->tree, &fresh->index, &limits,
+                          &fresh->deltas, err));
+    return write_within(fresh, err);
+}
+
+static defupd_code make_all(const struct du_work *work, const struct du_shop *shop,
+                            struct fresh *fresh, defupd_error *err)
+{
+    const int64_t published = fresh->release->published;
+    struct du_object object = { 0 };
+
+    DU_TRY(bundle(work, shop, fresh, &object, err));
+    DU_TRY(prepend(fresh->manifest, fresh->release, &fresh->index, &object,
+                   published != 0 ? published : work->state.now, err));
+    du_choose_trim(fresh->manifest);
+    return add_deltas(work, shop, fresh, err);
+}
+
+static defupd_code sign_manifest(const struct defupd_repo *repo, struct du_work *work,
+                                 struct du_next *next, const struct fresh *fresh, defupd_error *err)
+{
+    const char *component = fresh->release->component;
     struct du_json *part;
 
     DU_TRY(du_work_cover(work, next, err));
     DU_TRY(du_next_edit(&work->dirs, &work->state, next, role_of(&work->state, component), &part,
                         err));
-    if (!du_part_target(part, component, du_buf_bytes(text)))
+    if (!du_part_target(part, component, du_buf_bytes(&fresh->text)))
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the targets");
     return du_next_sign(repo, &work->state, &work->ring, next, err);
 }
 
-/* Object and manifest are in place, and nobody names them before the change goes live. */
-static defupd_code keep_pending(const struct defupd_repo *repo, struct du_work *work,
-                                struct du_next *next, const defupd_repo_release *release,
-                                const struct du_buf *text, defupd_error *err)
+/* Objects, then the manifest that names them; nobody names that yet. */
+static defupd_code put_in_place(const struct du_work *work, const struct du_shop *shop,
+                                const struct fresh *fresh, defupd_error *err)
 {
+    DU_TRY(du_repo_go_on(shop->repo, err));
+    if (!fresh->shared)
+        DU_TRY(du_shop_place(shop, DU_SHOP_BUNDLE, &fresh->manifest->release[0].full, err));
+    DU_TRY(du_deltas_place(shop, &fresh->deltas, err));
+    return write_manifest(shop->repo, &work->dirs, fresh->release->component, &fresh->text, err);
+}
+
+static defupd_code keep_pending(const struct defupd_repo *repo, struct du_work *work,
+                                struct du_next *next, const struct fresh *fresh, defupd_error *err)
+{
+    const defupd_repo_release *release = fresh->release;
     char what[DU_NAME_MAX + DU_VERSION_TEXT + 32];
 
-    DU_TRY(write_manifest(repo, &work->dirs, release->component, text, err));
     (void)snprintf(what, sizeof what, "add-release %s %llu", release->component,
                    (unsigned long long)release->version);
     DU_TRY(du_pending_save(repo, work, next, what, err));
@@ -308,35 +401,32 @@ static defupd_code keep_pending(const struct defupd_repo *repo, struct du_work *
 static defupd_code add_release(struct defupd_repo *repo, const defupd_repo_release *release,
                                defupd_error *err)
 {
+    DU_AUTO(fresh_end)
+    struct fresh fresh = { .release = release, .text = DU_BUF(DU_MANIFEST_BYTES_MAX), .tree = -1 };
     DU_AUTO_WORK work = DU_WORK;
-    DU_AUTO_MANIFEST *manifest = NULL;
-    DU_AUTO_INDEX index = { 0 };
-    DU_AUTO_BUF text = DU_BUF(DU_MANIFEST_BYTES_MAX);
+    DU_AUTO_SHOP shop = DU_SHOP;
     DU_AUTO_NEXT next = { 0 };
-    struct du_object object = { 0 };
-    uint64_t dropped;
-    defupd_code rc;
-    bool shared;
+    defupd_code signed_by;
 
     DU_TRY(du_work_begin(repo, &work, err));
     DU_TRY(check_keys(repo, &work, role_of(&work.state, release->component), release->pending != 0,
                       err));
-    DU_TRY(manifest_so_far(repo, &work.dirs, &work.state, release, &manifest, err));
-    DU_TRY(bundle(repo, &work, release, manifest, &index, &object, &shared, err));
-    DU_TRY(prepend(manifest, release, &index, &object,
-                   release->published != 0 ? release->published : work.state.now, err));
-    DU_TRY(write_within(manifest, &text, &dropped, err));
-    DU_TRY(sign_manifest(repo, &work, &next, release->component, &text, err));
-    rc = du_next_complete(&work.state, &next, err);
-    if (rc != DEFUPD_OK && (rc != DEFUPD_E_KEY || release->pending == 0))
-        return rc;
-    fill_added(release->added, manifest, shared, dropped);
-    if (rc != DEFUPD_OK)
-        return keep_pending(repo, &work, &next, release, &text, err);
-    DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, release->component,
-                          du_buf_bytes(&text), err));
-    DU_TRY(write_manifest(repo, &work.dirs, release->component, &text, err));
-    return du_work_write(repo, &work, &next, err);
+    DU_TRY(manifest_so_far(repo, &work.dirs, &work.state, release, &fresh.manifest, err));
+    DU_TRY(du_shop_open(&shop, repo, &work.dirs, err));
+    DU_TRY(make_all(&work, &shop, &fresh, err));
+    DU_TRY(sign_manifest(repo, &work, &next, &fresh, err));
+    signed_by = du_next_complete(&work.state, &next, err);
+    if (signed_by != DEFUPD_OK && (signed_by != DEFUPD_E_KEY || release->pending == 0))
+        return signed_by;
+    if (signed_by == DEFUPD_OK)
+        DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, release->component,
+                              du_buf_bytes(&fresh.text), err));
+    DU_TRY(put_in_place(&work, &shop, &fresh, err));
+    if (signed_by == DEFUPD_OK)
+        DU_TRY(du_work_write(repo, &work, &next, err));
+    fill_added(&fresh);
+    tell_deltas(&fresh);
+    return signed_by == DEFUPD_OK ? DEFUPD_OK : keep_pending(repo, &work, &next, &fresh, err);
 }
 
 defupd_code defupd_repo_add_release(defupd_repo *repo, const defupd_repo_release *release,

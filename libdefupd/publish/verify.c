@@ -8,6 +8,7 @@
 
 #include "base/when.h"
 #include "bundle/bundle.h"
+#include "delta/delta.h"
 #include "publish/publish_priv.h"
 #include "tree/tree.h"
 
@@ -21,7 +22,8 @@ struct audit {
     struct du_state state;
     struct du_names components;
     uint64_t findings;
-    int temp; /* where objects are unpacked */
+    uint64_t deltas; /* of a component, that gave their tree */
+    int temp;        /* where objects are unpacked */
     bool no_memory;
 };
 
@@ -141,25 +143,11 @@ static defupd_code look_at_keys(struct audit *audit, struct du_keyring *ring, de
 
 /* --- objects --- */
 
-/* Present, and of the stated length and digest. */
-static defupd_code check_object(const struct audit *audit, const struct du_object *object,
-                                struct du_task *task, struct du_verified_file *file, int *fd,
-                                defupd_error *err)
-{
-    char hex[DU_SHA256_HEX + 1], name[DU_SHA256_HEX + 16];
-
-    du_hex(hex, object->sha256, sizeof object->sha256);
-    (void)snprintf(name, sizeof name, "objects/%.2s/%s", hex, hex);
-    DU_TRY(du_object_open(audit->repo, &audit->dirs, object, fd, err));
-    return du_object_verify(audit->repo->sys, *fd, object->bytes, object->sha256, name, &task->tick,
-                            file, err);
-}
-
 /* Unpacked below `into`, which is empty: its tree. */
 static defupd_code check_full(const struct audit *audit, const struct du_release *release,
-                              const char *what, struct du_task *task, int into, defupd_error *err)
+                              const char *what, struct du_task *task, int into,
+                              struct du_index *index, defupd_error *err)
 {
-    DU_AUTO_INDEX index = { 0 };
     DU_AUTO_FD fd = -1;
     struct du_tree_want want = { .what = what, .size = release->size, .files = release->files };
     struct du_verified_file file;
@@ -167,8 +155,9 @@ static defupd_code check_full(const struct audit *audit, const struct du_release
     uint64_t reused;
 
     memcpy(want.tree, release->tree, sizeof want.tree);
-    DU_TRY(check_object(audit, &release->full, task, &file, &fd, err));
-    if (du_bundle_unpack(audit->repo->sys, &file, &want, NULL, into, &task->tick, &index, &reused,
+    DU_TRY(
+        du_object_check(audit->repo, &audit->dirs, &release->full, &task->tick, &fd, &file, err));
+    if (du_bundle_unpack(audit->repo->sys, &file, &want, NULL, into, &task->tick, index, &reused,
                          err) == DEFUPD_OK)
         return DEFUPD_OK;
     du_hex(hex, release->full.sha256, sizeof release->full.sha256);
@@ -185,18 +174,6 @@ static defupd_code settle(struct audit *audit, const char *what, defupd_code rc,
     return DEFUPD_OK;
 }
 
-static defupd_code check_deltas(struct audit *audit, const struct du_release *release,
-                                const char *what, struct du_task *task, defupd_error *err)
-{
-    for (size_t i = 0; i < release->deltas; i++) {
-        DU_AUTO_FD fd = -1;
-        struct du_verified_file file;
-        const defupd_code rc = check_object(audit, &release->delta[i], task, &file, &fd, err);
-        DU_TRY(settle(audit, what, rc, err));
-    }
-    return DEFUPD_OK;
-}
-
 static bool can_be_judged(struct audit *audit, const struct du_release *release, const char *what)
 {
     if (release->requires != NULL)
@@ -210,27 +187,148 @@ static bool can_be_judged(struct audit *audit, const struct du_release *release,
     return false;
 }
 
-/* All that a client could be sent to for this release. */
-static defupd_code check_release(struct audit *audit, const char *component,
-                                 const struct du_release *release, defupd_error *err)
+/* --- deltas --- */
+
+/* Just unpacked by this process, and compared with the signed digest. */
+static bool trust_all(void *user, const struct du_file *file)
+{
+    (void)user;
+    (void)file;
+    return true;
+}
+
+/* Applied to the tree it starts from, as a client does: the tree of its release. */
+static defupd_code apply_delta(const struct audit *audit, const struct du_release *to,
+                               const struct du_object *delta, const char *what,
+                               const struct du_tree_base *base, struct du_task *task,
+                               defupd_error *err)
 {
     const struct du_sys *sys = audit->repo->sys;
-    char what[DU_NAME_MAX + DU_VERSION_TEXT + 2];
-    uint64_t total = release->full.bytes + release->size;
-    struct du_task task;
-    DU_AUTO_FD into = -1;
+    struct du_tree_want want = { .what = what, .size = to->size, .files = to->files };
+    DU_AUTO_INDEX index = { 0 };
+    DU_AUTO_FD fd = -1, into = -1;
+    struct du_verified_file file;
+    uint64_t reused;
+
+    memcpy(want.tree, to->tree, sizeof want.tree);
+    DU_TRY(du_object_check(audit->repo, &audit->dirs, delta, &task->tick, &fd, &file, err));
+    if (base == NULL)
+        return DEFUPD_OK;
+    DU_TRY(du_tree_remove(sys, audit->temp, "new", NULL, err));
+    DU_TRY(du_dir_open(sys, audit->temp, "new", true, 0700, &into, err));
+    return du_delta_merge(sys, &file, &want, base, into, &task->tick, &index, &reused, err);
+}
+
+/* `base` NULL: its source could not be unpacked, which was told. */
+static defupd_code check_delta(struct audit *audit, const struct du_manifest *manifest,
+                               const struct du_release *to, const struct du_object *delta,
+                               const struct du_tree_base *base, struct du_task *task,
+                               defupd_error *err)
+{
+    char what[DU_NAME_MAX + 2 * DU_VERSION_TEXT + 32];
     defupd_code rc;
 
-    (void)snprintf(what, sizeof what, "%s %llu", component, (unsigned long long)release->version);
-    if (!can_be_judged(audit, release, what))
+    (void)snprintf(what, sizeof what, "%s %llu: delta from %llu", manifest->component,
+                   (unsigned long long)to->version, (unsigned long long)delta->from);
+    if (strcmp(delta->codec, DU_DELTA_CODEC) != 0) {
+        find(audit, "%s: codec '%s' is not known here", what, delta->codec);
         return DEFUPD_OK;
-    for (size_t i = 0; i < release->deltas; i++)
-        total += release->delta[i].bytes;
-    du_task_start(&task, audit->repo, DEFUPD_REPO_CHECKING, component, release->version, total);
+    }
+    rc = apply_delta(audit, to, delta, what, base, task, err);
+    audit->deltas += rc == DEFUPD_OK && base != NULL;
+    return settle(audit, what, rc, err);
+}
+
+/* The place in the list where the tree is unpacked that a delta starts from; the list's end when
+ * there is none. */
+static size_t home_of(const struct du_manifest *manifest, const struct du_object *delta)
+{
+    const struct du_release *source = du_manifest_find(manifest, delta->from);
+    size_t i = 0;
+
+    if (source == NULL || source->requires != NULL)
+        return manifest->count;
+    while (manifest->release[i].requires != NULL ||
+           memcmp(manifest->release[i].tree, source->tree, DU_SHA256_BYTES) != 0)
+        i++;
+    return i;
+}
+
+/* All deltas that start from the tree of this release. */
+static defupd_code check_deltas(struct audit *audit, const struct du_manifest *manifest, size_t at,
+                                const struct du_tree_base *base, struct du_task *task,
+                                defupd_error *err)
+{
+    for (size_t i = 0; i < manifest->count; i++) {
+        const struct du_release *to = &manifest->release[i];
+        for (size_t k = 0; to->requires == NULL && k < to->deltas; k++)
+            if (home_of(manifest, &to->delta[k]) == at)
+                DU_TRY(check_delta(audit, manifest, to, &to->delta[k], base, task, err));
+    }
+    return du_tree_remove(audit->repo->sys, audit->temp, "new", NULL, err);
+}
+
+static defupd_code check_homeless(struct audit *audit, const struct du_manifest *manifest,
+                                  defupd_error *err)
+{
+    struct du_task task;
+
+    for (size_t i = 0; i < manifest->count; i++) {
+        const struct du_release *to = &manifest->release[i];
+        du_task_start(&task, audit->repo, DEFUPD_REPO_CHECKING, manifest->component, to->version,
+                      0);
+        for (size_t k = 0; to->requires == NULL && k < to->deltas; k++) {
+            if (home_of(manifest, &to->delta[k]) != manifest->count)
+                continue;
+            find(audit, "%s %llu: delta from %llu: cannot be proven, its source is not listed",
+                 manifest->component, (unsigned long long)to->version,
+                 (unsigned long long)to->delta[k].from);
+            DU_TRY(check_delta(audit, manifest, to, &to->delta[k], NULL, &task, err));
+        }
+    }
+    return DEFUPD_OK;
+}
+
+/* --- releases --- */
+
+static uint64_t bytes_at(const struct du_manifest *manifest, size_t at)
+{
+    uint64_t bytes = manifest->release[at].full.bytes + manifest->release[at].size;
+
+    for (size_t i = 0; i < manifest->count; i++) {
+        const struct du_release *to = &manifest->release[i];
+        for (size_t k = 0; k < to->deltas; k++)
+            if (home_of(manifest, &to->delta[k]) == at)
+                bytes += to->delta[k].bytes + to->size;
+    }
+    return bytes;
+}
+
+/* A release's bundle, and all that starts from its tree. */
+static defupd_code check_release(struct audit *audit, const struct du_manifest *manifest, size_t at,
+                                 defupd_error *err)
+{
+    const struct du_release *release = &manifest->release[at];
+    const struct du_sys *sys = audit->repo->sys;
+    char what[DU_NAME_MAX + DU_VERSION_TEXT + 2];
+    struct du_task task;
+    DU_AUTO_INDEX index = { 0 };
+    struct du_tree_base base = { .index = &index, .trust = trust_all };
+    DU_AUTO_FD into = -1;
+    bool right = false;
+
+    (void)snprintf(what, sizeof what, "%s %llu", manifest->component,
+                   (unsigned long long)release->version);
+    du_task_start(&task, audit->repo, DEFUPD_REPO_CHECKING, manifest->component, release->version,
+                  bytes_at(manifest, at));
     DU_TRY(du_dir_open(sys, audit->temp, "tree", true, 0700, &into, err));
-    rc = check_full(audit, release, what, &task, into, err);
-    DU_TRY(settle(audit, what, rc, err));
-    DU_TRY(check_deltas(audit, release, what, &task, err));
+    if (can_be_judged(audit, release, what)) {
+        const defupd_code rc = check_full(audit, release, what, &task, into, &index, err);
+        right = rc == DEFUPD_OK;
+        DU_TRY(settle(audit, what, rc, err));
+    }
+    base.root = into;
+    DU_TRY(check_deltas(audit, manifest, at, right ? &base : NULL, &task, err));
     return du_tree_remove(sys, audit->temp, "tree", NULL, err);
 }
 
@@ -242,8 +340,7 @@ static bool same_object(const struct du_object *a, const struct du_object *b)
            memcmp(a->sha256, b->sha256, DU_SHA256_BYTES) == 0;
 }
 
-/* True when an earlier (newer) release of the list has the same object and tree, and no delta is to
- * be looked at. */
+/* True when an earlier (newer) release of the list has the same object and tree. */
 static bool seen_before(const struct du_manifest *manifest, size_t at)
 {
     const struct du_release *release = &manifest->release[at];
@@ -251,7 +348,7 @@ static bool seen_before(const struct du_manifest *manifest, size_t at)
     for (size_t i = 0; i < at; i++) {
         const struct du_release *other = &manifest->release[i];
         if (same_object(&other->full, &release->full) && other->size == release->size &&
-            other->files == release->files && release->deltas == 0 &&
+            other->files == release->files &&
             memcmp(other->tree, release->tree, DU_SHA256_BYTES) == 0 && other->requires == NULL &&
             release->requires == NULL)
             return true;
@@ -282,7 +379,8 @@ static void tell_component(const struct audit *audit, const char *component,
     const bool own = du_role_set_find(&audit->state.set, component) != NULL;
     defupd_repo_component facts = { .struct_size = sizeof facts,
                                     .component = component,
-                                    .role = own ? component : "targets" };
+                                    .role = own ? component : "targets",
+                                    .deltas = audit->deltas };
 
     if (audit->to->on_component == NULL)
         return;
@@ -303,6 +401,7 @@ static defupd_code check_component(struct audit *audit, const char *component, d
 {
     DU_AUTO_MANIFEST *manifest = NULL;
 
+    audit->deltas = 0;
     if (du_state_manifest(audit->repo, &audit->dirs, &audit->state, component, &manifest, err) !=
         DEFUPD_OK) {
         if (err->code != DEFUPD_E_REPO)
@@ -318,7 +417,9 @@ static defupd_code check_component(struct audit *audit, const char *component, d
         find(audit, "%s: a release was published in the future", component);
     for (size_t i = 0; manifest != NULL && i < manifest->count; i++)
         if (!seen_before(manifest, i))
-            DU_TRY(check_release(audit, component, &manifest->release[i], err));
+            DU_TRY(check_release(audit, manifest, i, err));
+    if (manifest != NULL)
+        DU_TRY(check_homeless(audit, manifest, err));
     tell_component(audit, component, manifest);
     return DEFUPD_OK;
 }

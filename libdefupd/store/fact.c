@@ -76,9 +76,8 @@ defupd_code du_fact_print(const struct du_fact *fact, struct du_buf *out, defupd
 }
 
 static const char *const folders[] = {
-    [DU_FACT_HOLD] = "holds",
-    [DU_FACT_QUARANTINE] = "quarantine",
-    [DU_FACT_SCHEDULE] = "schedule",
+    [DU_FACT_HOLD] = "holds",        [DU_FACT_QUARANTINE] = "quarantine",
+    [DU_FACT_DISTRUST] = "distrust", [DU_FACT_SCHEDULE] = "schedule",
     [DU_FACT_TRIAL] = "trial",
 };
 

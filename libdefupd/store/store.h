@@ -284,7 +284,13 @@ void du_lease_free(struct du_lease *lease);
 struct du_fact {
     struct du_buf text; /* lines without header and checksum */
 };
-enum du_fact_kind { DU_FACT_HOLD, DU_FACT_QUARANTINE, DU_FACT_SCHEDULE, DU_FACT_TRIAL };
+enum du_fact_kind {
+    DU_FACT_HOLD,
+    DU_FACT_QUARANTINE,
+    DU_FACT_DISTRUST,
+    DU_FACT_SCHEDULE,
+    DU_FACT_TRIAL
+};
 enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
 
 /* Never fails: a file that is damaged, too large or from a newer format is UNREADABLE, and the

@@ -31,6 +31,20 @@ static int posix_syncfs(int fd)
 #endif
 }
 
+static void posix_write_early(int fd, off_t from, off_t count)
+{
+#ifdef __linux__
+    const int saved = errno;
+
+    (void)sync_file_range(fd, from, count, SYNC_FILE_RANGE_WRITE);
+    errno = saved;
+#else
+    (void)fd;
+    (void)from;
+    (void)count;
+#endif
+}
+
 static int posix_clone(int from_fd, int to_fd)
 {
 #ifdef FICLONE
@@ -124,6 +138,7 @@ const struct du_sys du_sys_posix = {
     .fchmod = fchmod,
     .fsync = fsync,
     .syncfs = posix_syncfs,
+    .write_early = posix_write_early,
     .mkdirat = mkdirat,
     .symlinkat = symlinkat,
     .linkat = linkat,

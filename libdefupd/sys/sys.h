@@ -18,6 +18,9 @@ struct du_sys {
     int (*fchmod)(int fd, mode_t mode);
     int (*fsync)(int fd);
     int (*syncfs)(int fd); /* ENOSYS where there is none */
+    /* Have the kernel begin to write these bytes of a file, so that a later sync finds less to do.
+     * Promises nothing and cannot fail. */
+    void (*write_early)(int fd, off_t from, off_t count);
     int (*mkdirat)(int dir, const char *name, mode_t mode);
     int (*symlinkat)(const char *target, int dir, const char *name);
     int (*linkat)(int from_dir, const char *from, int to_dir, const char *to, int flags);

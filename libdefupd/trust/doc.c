@@ -23,16 +23,44 @@ void du_doc_freep(struct du_doc **doc)
     *doc = NULL;
 }
 
-static bool signatures_ok(const struct du_json *signatures)
+static int compare_texts(const void *a, const void *b)
 {
-    if (signatures == NULL)
-        return false;
-    for (size_t i = 0; i < du_json_count(signatures); i++) {
-        const struct du_json *entry = du_json_at(signatures, i);
-        if (du_json_string(entry, "keyid") == NULL || du_json_string(entry, "sig") == NULL)
-            return false;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The first text that stands twice in the list, which is sorted by this; NULL when none does. */
+static const char *find_twice(const char **texts, size_t count)
+{
+    qsort(texts, count, sizeof *texts, compare_texts);
+    for (size_t i = 1; i < count; i++) {
+        if (strcmp(texts[i - 1], texts[i]) == 0)
+            return texts[i];
     }
-    return true;
+    return NULL;
+}
+
+/* 4.2: "The keyid MUST be unique in the "signatures" array: multiple signatures with the same keyid
+ * are not allowed." */
+static defupd_code check_signatures(const struct du_json *signatures, const char *what,
+                                    defupd_error *err)
+{
+    const size_t count = du_json_count(signatures);
+    DU_AUTO_FREE const char **keyids = calloc(count + 1, sizeof *keyids);
+    const char *twice;
+
+    if (keyids == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "%s: no memory", what);
+    for (size_t i = 0; i < count; i++) {
+        const struct du_json *entry = du_json_at(signatures, i);
+        keyids[i] = du_json_string(entry, "keyid");
+        if (keyids[i] == NULL || du_json_string(entry, "sig") == NULL)
+            return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT,
+                           "%s: \"signatures\" is not a list of {keyid, sig}", what);
+    }
+    twice = find_twice(keyids, count);
+    if (twice != NULL)
+        return DU_FAIL(err, DEFUPD_E_SIGNATURE, "%s: two signatures of key %s", what, twice);
+    return DEFUPD_OK;
 }
 
 defupd_code du_doc_parse(struct du_doc **out, struct du_bytes bytes, size_t max, const char *what,
@@ -51,9 +79,10 @@ defupd_code du_doc_parse(struct du_doc **out, struct du_bytes bytes, size_t max,
     doc->content = du_json_object(doc->json, "signed");
     if (doc->content == NULL)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s: no object \"signed\"", what);
-    if (!signatures_ok(du_json_array(doc->json, "signatures")))
+    if (du_json_array(doc->json, "signatures") == NULL)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT,
                        "%s: \"signatures\" is not a list of {keyid, sig}", what);
+    DU_TRY(check_signatures(du_json_array(doc->json, "signatures"), what, err));
     doc->length = bytes.len;
     du_sha256(doc->sha256, bytes.data, bytes.len);
     du_hash_init(&hash, DU_SHA512);
@@ -285,27 +314,20 @@ static defupd_code check_delegation(const struct du_json *roles, size_t index, c
     return DEFUPD_OK; /* matches nothing */
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* 4.5, ROLENAME: "multiple roles with the same rolename are not allowed". */
 static defupd_code check_unique(const struct du_json *roles, const char *what, defupd_error *err)
 {
     const size_t count = du_json_count(roles);
     DU_AUTO_FREE const char **names = calloc(count + 1, sizeof *names);
+    const char *twice;
 
     if (names == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "%s: no memory", what);
     for (size_t i = 0; i < count; i++)
         names[i] = du_json_string(du_json_at(roles, i), "name");
-    qsort(names, count, sizeof *names, compare_texts);
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(names[i - 1], names[i]) == 0)
-            return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s: two delegations named %s", what,
-                           names[i]);
-    }
+    twice = find_twice(names, count);
+    if (twice != NULL)
+        return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s: two delegations named %s", what, twice);
     return DEFUPD_OK;
 }
 

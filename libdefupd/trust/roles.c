@@ -22,6 +22,8 @@ void du_trust_free(struct du_trust *trust)
         free(trust->delegated[i].name);
     }
     free(trust->delegated);
+    du_trust_let_go(trust);
+    du_checked_freep(&trust->checked);
     for (size_t i = 0; i < trust->seen_count; i++)
         free(trust->seen[i].name);
     free(trust->seen);
@@ -64,24 +66,24 @@ defupd_code du_expiry_check(const struct du_doc *doc, const char *role,
 
 /* A root that is signed by its own threshold. */
 static defupd_code root_parse(struct du_doc **out, struct du_bytes bytes, const char *what,
-                              defupd_error *err)
+                              struct du_checked *checked, defupd_error *err)
 {
     DU_AUTO_DOC *doc = NULL;
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_ROOT_MAX, what, err));
     DU_TRY(du_doc_header(doc, "root", what, err));
     DU_TRY(du_doc_root_fields(doc, what, err));
-    DU_TRY(du_doc_verify_top(doc, doc, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, doc, "root", checked, what, err));
     *out = du_take(&doc);
     return DEFUPD_OK;
 }
 
-defupd_code du_trust_root_peek(struct du_bytes root, const char *what, uint64_t *version,
-                               defupd_error *err)
+defupd_code du_trust_root_peek(const struct du_trust *trust, struct du_bytes root, const char *what,
+                               uint64_t *version, defupd_error *err)
 {
     DU_AUTO_DOC *doc = NULL;
 
-    DU_TRY(root_parse(&doc, root, what, err));
+    DU_TRY(root_parse(&doc, root, what, trust != NULL ? trust->checked : NULL, err));
     *version = doc->version;
     return DEFUPD_OK;
 }
@@ -89,13 +91,22 @@ defupd_code du_trust_root_peek(struct du_bytes root, const char *what, uint64_t 
 defupd_code du_trust_new(struct du_trust **out, struct du_bytes root, const char *what,
                          defupd_error *err)
 {
+    struct du_checked *none = NULL;
+
+    return du_trust_new_checked(out, root, what, &none, err);
+}
+
+defupd_code du_trust_new_checked(struct du_trust **out, struct du_bytes root, const char *what,
+                                 struct du_checked **checked, defupd_error *err)
+{
     DU_AUTO_TRUST *trust = calloc(1, sizeof *trust);
 
     if (trust == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the trusted roles");
     /* 5.2: the expiration of the trusted root does not matter yet. */
-    DU_TRY(root_parse(&trust->root, root, what, err));
+    DU_TRY(root_parse(&trust->root, root, what, *checked, err));
     DU_TRY(du_seen_raise(trust, "root", 4, trust->root->version, err));
+    trust->checked = du_take(checked);
     *out = du_take(&trust);
     return DEFUPD_OK;
 }
@@ -107,11 +118,11 @@ defupd_code du_trust_root(struct du_trust *trust, struct du_bytes bytes, const c
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_ROOT_MAX, what, err));
     /* 5.3.4: signed by a threshold of the keys in version N, before anything in it is believed; */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "root", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "root", what, err));
     DU_TRY(du_doc_root_fields(doc, what, err));
     /* and by one of those in itself. */
-    DU_TRY(du_doc_verify_top(doc, doc, "root", what, err));
+    DU_TRY(du_doc_verify_top(doc, doc, "root", trust->checked, what, err));
     /* 5.3.5: exactly N+1. */
     if (doc->version != trust->root->version + 1)
         return DU_FAIL(err, DEFUPD_E_ROLLBACK, "%s: version %llu, expected %llu", what,
@@ -124,6 +135,39 @@ defupd_code du_trust_root(struct du_trust *trust, struct du_bytes bytes, const c
     return DEFUPD_OK;
 }
 
+defupd_code du_trust_hold(struct du_trust *trust, uint64_t version, struct du_bytes root,
+                          defupd_error *err)
+{
+    struct du_held *grown = reallocarray(trust->held, trust->held_count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the chain of roots");
+    trust->held = grown;
+    grown[trust->held_count] = (struct du_held){ version, DU_BUF(DU_ROOT_MAX) };
+    DU_TRY(du_buf_add(&grown[trust->held_count].bytes, root.data, root.len, err));
+    trust->held_count++;
+    return DEFUPD_OK;
+}
+
+bool du_trust_held(const struct du_trust *trust, size_t nth, uint64_t *version,
+                   struct du_bytes *root)
+{
+    if (nth >= trust->held_count)
+        return false;
+    *version = trust->held[nth].version;
+    *root = du_buf_bytes(&trust->held[nth].bytes);
+    return true;
+}
+
+void du_trust_let_go(struct du_trust *trust)
+{
+    for (size_t i = 0; i < trust->held_count; i++)
+        du_buf_free(&trust->held[i].bytes);
+    free(trust->held);
+    trust->held = NULL;
+    trust->held_count = 0;
+}
+
 /* A role keeps being trusted under a new root only if that root's keys vouch for it: keys that were
  * taken away or a threshold that was raised are a statement about metadata we already have. */
 static defupd_code recheck(struct du_trust *trust, struct du_doc **slot, const char *role,
@@ -134,7 +178,7 @@ static defupd_code recheck(struct du_trust *trust, struct du_doc **slot, const c
 
     if (*slot == NULL)
         return DEFUPD_OK;
-    rc = du_doc_verify_top(*slot, trust->root, role, role, &why);
+    rc = du_doc_verify_top(*slot, trust->root, role, trust->checked, role, &why);
     if (rc == DEFUPD_E_NOMEM)
         return DU_FAIL(err, rc, "%s", why.message);
     if (rc != DEFUPD_OK)
@@ -227,11 +271,11 @@ defupd_code du_trust_timestamp(struct du_trust *trust, struct du_bytes bytes, co
 {
     DU_AUTO_DOC *doc = NULL;
     struct du_meta meta;
-    bool listed, same;
+    bool listed, same = false;
 
     DU_TRY(du_doc_parse(&doc, bytes, DU_TIMESTAMP_MAX, what, err));
     /* 5.4.2 */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "timestamp", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "timestamp", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "timestamp", what, err));
     DU_TRY(du_doc_meta(doc, "snapshot.json", &meta, &listed, what, err));
     if (!listed)
@@ -337,7 +381,7 @@ defupd_code du_trust_snapshot(struct du_trust *trust, struct du_bytes bytes, con
     if (time != NULL)
         DU_TRY(du_meta_check(&trust->snapshot_meta, doc, what, err));
     /* 5.5.3 */
-    DU_TRY(du_doc_verify_top(doc, trust->root, "snapshot", what, err));
+    DU_TRY(du_doc_verify_top(doc, trust->root, "snapshot", trust->checked, what, err));
     DU_TRY(du_doc_header(doc, "snapshot", what, err));
     DU_TRY(du_doc_snapshot_fields(doc, what, err));
     if (time == NULL)
@@ -386,7 +430,7 @@ defupd_code du_targets_take(struct du_doc **out, const struct du_trust *trust, c
     if (time != NULL)
         DU_TRY(du_meta_check(&meta, doc, what, err));
     /* 5.6.3 */
-    DU_TRY(du_doc_verify(doc, keys, role, name, what, err));
+    DU_TRY(du_doc_verify(doc, keys, role, trust->checked, name, what, err));
     DU_TRY(du_doc_header(doc, "targets", what, err));
     DU_TRY(du_doc_targets_fields(doc, what, err));
     /* 5.6.4. A local file may be older than the snapshot says: the newer one could not be had yet,

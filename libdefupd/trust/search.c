@@ -192,7 +192,8 @@ static defupd_code usable(const struct du_search *search, struct du_doc *doc, bo
     DU_TRY(du_trust_listed(search->trust, step->name, &meta, &listed, err));
     if (search->time != NULL && (!listed || !du_meta_fits(&meta, doc)))
         return DEFUPD_OK;
-    rc = du_doc_verify(doc, step->keys, step->role, step->name, step->name, &why);
+    rc = du_doc_verify(doc, step->keys, step->role, search->trust->checked, step->name, step->name,
+                       &why);
     if (rc == DEFUPD_E_NOMEM)
         return DU_FAIL(err, rc, "%s", why.message);
     if (rc != DEFUPD_OK)

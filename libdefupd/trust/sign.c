@@ -23,8 +23,7 @@ static void tally_free(struct tally *tally)
     free(tally->key);
 }
 
-/* The first signature that is listed for the key id. "The keyid MUST be unique" (4.2): looking at
- * one only, a second one is neither counted nor costs time. */
+/* The signature that is listed for the key id: at most one, du_doc_parse() has seen to it. */
 static const char *signature_of(const struct du_json *signatures, const char *keyid)
 {
     for (size_t i = 0; i < du_json_count(signatures); i++) {
@@ -110,19 +109,25 @@ static defupd_code count_keys(const struct du_doc *doc, const struct du_json *ke
 }
 
 defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
-                          const struct du_json *role, const char *by, const char *what,
-                          defupd_error *err)
+                          const struct du_json *role, struct du_checked *checked, const char *by,
+                          const char *what, defupd_error *err)
 {
     const struct du_json *keyids = du_json_array(role, "keyids");
     DU_AUTO(tally_free) struct tally tally = { NULL, 0 };
     DU_AUTO_BUF message = DU_BUF(CANONICAL_MAX);
+    unsigned char digest[DU_SHA256_BYTES];
     int64_t threshold = 0;
+    bool before;
 
     /* A threshold of 0 would make everything signed; readers of the roles refuse it, and so does
      * this. */
     if (!du_json_int(role, "threshold", &threshold) || threshold < 1 || keyids == NULL)
         return DU_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s: no threshold of at least 1 in %s", what,
                        by);
+    if (du_checked_ask(checked, doc, keys, role, digest, &before, err) != DEFUPD_OK)
+        return du_err_prefix(err, "%s", what);
+    if (before)
+        return DEFUPD_OK;
     tally.key = calloc(du_json_count(keyids) + 1, sizeof(struct du_key *));
     if (tally.key == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "%s: no memory", what);
@@ -133,16 +138,16 @@ defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
         return DU_FAIL(err, DEFUPD_E_SIGNATURE,
                        "%s: %zu valid signatures of keys that %s trusts, expected at least %lld",
                        what, tally.count, by, (long long)threshold);
-    return DEFUPD_OK;
+    return du_checked_note(checked, digest, err);
 }
 
 defupd_code du_doc_verify_top(const struct du_doc *doc, const struct du_doc *root, const char *role,
-                              const char *what, defupd_error *err)
+                              struct du_checked *checked, const char *what, defupd_error *err)
 {
     char by[64];
 
     (void)snprintf(by, sizeof by, "root version %llu", (unsigned long long)root->version);
     return du_doc_verify(doc, du_json_object(root->content, "keys"),
-                         du_json_object(du_json_object(root->content, "roles"), role), by, what,
-                         err);
+                         du_json_object(du_json_object(root->content, "roles"), role), checked, by,
+                         what, err);
 }

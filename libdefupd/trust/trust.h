@@ -15,6 +15,7 @@
 #include "base/err.h"
 
 struct du_trust;
+struct du_checked;
 
 /* When metadata is judged: the run's fixed start (5.1). Where a `const struct du_trust_time *` is
  * NULL, expiry is not looked at: local metadata that was verified before stays usable for ever. */
@@ -38,13 +39,17 @@ void du_trust_freep(struct du_trust **trust);
  * Taking metadata. `what` names the bytes in messages ("metadata/4.snapshot.json"). Whatever fails
  * leaves `trust` as it was. Errors that all share: DEFUPD_E_METADATA_FORMAT,
  * DEFUPD_E_METADATA_LIMIT, DEFUPD_E_METADATA_NEWER (spec_version), DEFUPD_E_SIGNATURE (threshold
- * not reached), DEFUPD_E_NOMEM.
+ * not reached, or two signatures of one key id), DEFUPD_E_NOMEM.
  */
 
 /* Start from a root that is trusted because of where it came from (5.2): it must be signed by its
- * own threshold, which finds damage. */
+ * own threshold, which finds damage. _checked: with signatures that were checked before, taken over
+ * on success. */
 DEFUPD_MUST_CHECK defupd_code du_trust_new(struct du_trust **out, struct du_bytes root,
                                            const char *what, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_trust_new_checked(struct du_trust **out, struct du_bytes root,
+                                                   const char *what, struct du_checked **checked,
+                                                   defupd_error *err);
 
 /* The next root: signed by both, version exactly one more (5.3.4 to 5.3.7). DEFUPD_E_ROLLBACK for
  * another version. */
@@ -109,6 +114,27 @@ DEFUPD_MUST_CHECK defupd_code du_trust_seen_write(const struct du_trust *trust, 
 DEFUPD_MUST_CHECK defupd_code du_fact_seal(struct du_buf *out, size_t start, defupd_error *err);
 bool du_fact_holds(struct du_bytes bytes, size_t *body);
 
+/* Which signatures were checked already, as a fact file: a line "checked HEX" for each; it may be
+ * lost at any time. read: no bytes give an empty one; DEFUPD_E_STORE_CORRUPT when damaged. write:
+ * *news is false, and nothing is written, when a file that was read holds all of it. */
+DEFUPD_MUST_CHECK defupd_code du_checked_read(struct du_checked **out, struct du_bytes bytes,
+                                              defupd_error *err);
+void du_checked_freep(struct du_checked **checked);
+#define DU_AUTO_CHECKED __attribute__((cleanup(du_checked_freep))) struct du_checked
+DEFUPD_MUST_CHECK defupd_code du_trust_checked_write(const struct du_trust *trust,
+                                                     struct du_buf *out, bool *news,
+                                                     defupd_error *err);
+#define DU_CHECKED_MAX (256U * 1024)
+
+/* Roots whose files are to be saved together with the first timestamp that verifies: the chain from
+ * a root that was given and is not pinned yet. hold: a copy is kept; it begins the list or follows
+ * the last. held: the nth from the oldest on, borrowed; false past the last. */
+DEFUPD_MUST_CHECK defupd_code du_trust_hold(struct du_trust *trust, uint64_t version,
+                                            struct du_bytes root, defupd_error *err);
+bool du_trust_held(const struct du_trust *trust, size_t nth, uint64_t *version,
+                   struct du_bytes *root);
+void du_trust_let_go(struct du_trust *trust); /* of all that is held: it has been saved */
+
 /* DEFUPD_E_EXPIRED when the role has expired; no error when there is none. */
 DEFUPD_MUST_CHECK defupd_code du_trust_check_role(const struct du_trust *trust, const char *role,
                                                   const struct du_trust_time *time,
@@ -118,9 +144,11 @@ DEFUPD_MUST_CHECK defupd_code du_trust_check_role(const struct du_trust *trust, 
 bool du_trust_digest(const struct du_trust *trust, const char *role,
                      unsigned char sha256[DU_SHA256_BYTES]);
 
-/* Version and validity of a file that claims to be a root, signed by its own threshold. */
-DEFUPD_MUST_CHECK defupd_code du_trust_root_peek(struct du_bytes root, const char *what,
-                                                 uint64_t *version, defupd_error *err);
+/* Version and validity of a file that claims to be a root, signed by its own threshold. `trust`
+ * knows which signatures were checked before, and may be NULL. */
+DEFUPD_MUST_CHECK defupd_code du_trust_root_peek(const struct du_trust *trust, struct du_bytes root,
+                                                 const char *what, uint64_t *version,
+                                                 defupd_error *err);
 
 /* --- search.c: 5.6.7 --- */
 

@@ -31,6 +31,11 @@ struct du_named_doc {
     struct du_doc *doc;
 };
 
+struct du_held {
+    uint64_t version;
+    struct du_buf bytes;
+};
+
 struct du_seen {
     char *name;
     uint64_t version;
@@ -44,6 +49,9 @@ struct du_trust {
     bool recheck;                 /* roles were verified under an older root than `root` */
     struct du_named_doc *delegated;
     size_t delegated_count;
+    struct du_checked *checked; /* signatures; NULL: each is checked each time */
+    struct du_held *held;       /* roots that are not saved yet */
+    size_t held_count;
     struct du_seen *seen; /* highest version of each role, whatever became of its file */
     size_t seen_count;
     unsigned char (*marks)[DU_KEY_MARK_BYTES]; /* timestamp and snapshot keys they were seen with */
@@ -83,13 +91,13 @@ DEFUPD_MUST_CHECK defupd_code du_meta_check(const struct du_meta *meta, const st
 bool du_meta_role(const char *file, size_t *len);
 
 /* sign.c: threshold of `role` ({keyids, threshold}) with the keys of `keys` reached? `by` names who
- * asks for it. */
+ * asks for it; `checked` may be NULL. */
 DEFUPD_MUST_CHECK defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
-                                            const struct du_json *role, const char *by,
-                                            const char *what, defupd_error *err);
+                                            const struct du_json *role, struct du_checked *checked,
+                                            const char *by, const char *what, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_doc_verify_top(const struct du_doc *doc, const struct du_doc *root,
-                                                const char *role, const char *what,
-                                                defupd_error *err);
+                                                const char *role, struct du_checked *checked,
+                                                const char *what, defupd_error *err);
 
 /* roles.c */
 DEFUPD_MUST_CHECK defupd_code du_expiry_check(const struct du_doc *doc, const char *role,
@@ -122,6 +130,17 @@ void du_seen_forget(struct du_trust *trust); /* all but the root's */
 DEFUPD_MUST_CHECK defupd_code du_marks_rotated(const struct du_trust *trust, bool *rotated,
                                                defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_marks_set(struct du_trust *trust, defupd_error *err);
+
+/* checked.c: was it found before that `doc` is signed as `role` asks with `keys`? `digest` is for
+ * du_checked_note(), which tells that it was found now. checked NULL: never, and nothing to tell.
+ */
+DEFUPD_MUST_CHECK defupd_code du_checked_ask(struct du_checked *checked, const struct du_doc *doc,
+                                             const struct du_json *keys, const struct du_json *role,
+                                             unsigned char digest[DU_SHA256_BYTES], bool *yes,
+                                             defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_checked_note(struct du_checked *checked,
+                                              const unsigned char digest[DU_SHA256_BYTES],
+                                              defupd_error *err);
 
 /* search.c: `*` and `?` do not match a '/' (4.5, PATHPATTERN). */
 bool du_glob_match(const char *pattern, const char *path);

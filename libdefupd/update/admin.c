@@ -122,13 +122,19 @@ defupd_code du_trust_reset(struct du_context *ctx, defupd_error *err)
 {
     static const defupd_request none = DEFUPD_REQUEST_INIT;
     DU_AUTO(du_run_end) struct du_run run = { .trust_dir = -1 };
+    struct du_refresh_io io;
+    struct du_refresh_options options;
 
     if (ctx->options->trusted_root_bytes == 0)
         return DU_FAIL(err, DEFUPD_E_NO_ROOT, "no trusted root was given to pin");
     DU_TRY(du_run_begin(&run, ctx, &none, err));
     DU_TRY(try_root(&run, err));
     DU_TRY(forget_all(&run, err));
-    return du_bind_trust(&run, err);
+    DU_TRY(du_store_trust_dir(&ctx->store, &run.trust_dir, err));
+    du_bind_io(&run, &io);
+    du_bind_options(&run, &options);
+    options.pin_now = true;
+    return du_refresh_load(&run.trust, &io, &options, err);
 }
 
 struct show {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Facts about attempts: schedule/COMPONENT, and schedule/agent for the run as a whole ("agent" is
  * no component's name). */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "update/run.h"
@@ -23,6 +24,11 @@ static defupd_code fill(struct du_fact *fact, const struct du_attempt *attempt, 
     DU_TRY(du_fact_set(fact, "last-error", code, err));
     DU_TRY(du_fact_set(fact, "error-text", attempt->code != DEFUPD_OK ? attempt->text : NULL, err));
     DU_TRY(du_fact_set_u64(fact, "failures", attempt->code == DEFUPD_OK ? 0 : failures + 1, err));
+    if (attempt->path != NULL && attempt->path[0] != '\0') {
+        char path[256];
+        (void)snprintf(path, sizeof path, "%" PRIu64 " %s", attempt->version, attempt->path);
+        DU_TRY(du_fact_set(fact, "path", path, err));
+    }
     if (attempt->source[0] != '\0')
         DU_TRY(du_fact_set(fact, "source", attempt->source, err));
     return DEFUPD_OK;

@@ -149,6 +149,7 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
     *options = (struct du_refresh_options){ .now = run->now };
     if (run->fetch != NULL)
         options->source = du_fetch_source_name(run->fetch, run->source);
+    options->pin_name = from->trusted_root_name;
     if (!run->read_only)
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
 }

@@ -15,7 +15,7 @@
 #define ETAG_MAX 128
 #define ETAG_FILE_MAX 4096
 
-static const char seen_file[] = "seen", etag_file[] = "timestamp.etag";
+static const char seen_file[] = "seen", etag_file[] = "timestamp.etag", checked_file[] = "checked";
 
 __attribute__((format(printf, 3, 4))) static void say(const struct du_refresh_io *io,
                                                       defupd_level level, const char *format, ...)
@@ -94,6 +94,23 @@ static defupd_code save_role(const struct du_trust *trust, const struct du_refre
     return io->save(io->user, name, du_buf_bytes(bytes), err);
 }
 
+/* Signatures that were checked before. Only lack of memory is an error. */
+static defupd_code load_checked(struct du_checked **out, const struct du_refresh_io *io,
+                                defupd_error *err)
+{
+    DU_AUTO_BUF bytes = DU_BUF(DU_CHECKED_MAX);
+    defupd_error why = { 0 };
+    bool there;
+    defupd_code rc;
+
+    DU_TRY(load_if_there(io, checked_file, &bytes, &there, err));
+    if (!there)
+        du_buf_clear(&bytes);
+    rc = du_checked_read(out, du_buf_bytes(&bytes), &why);
+    DU_TRY(pass_over(io, checked_file, rc, &why, err));
+    return rc == DEFUPD_OK ? rc : du_checked_read(out, (struct du_bytes){ NULL, 0 }, err);
+}
+
 /* --- the pinned chain --- */
 
 struct versions {
@@ -129,7 +146,7 @@ static int compare_versions(const void *a, const void *b)
 
 /* The first root of the chain: the lowest that is whole. */
 static defupd_code start_chain(struct du_trust **out, const struct du_refresh_io *io,
-                               uint64_t version, defupd_error *err)
+                               uint64_t version, struct du_checked **checked, defupd_error *err)
 {
     DU_AUTO_BUF bytes = DU_BUF(DU_ROOT_MAX);
     DU_AUTO_TRUST *trust = NULL;
@@ -142,7 +159,7 @@ static defupd_code start_chain(struct du_trust **out, const struct du_refresh_io
     DU_TRY(load_if_there(io, name, &bytes, &there, err));
     if (!there)
         return DEFUPD_OK;
-    rc = du_trust_new(&trust, du_buf_bytes(&bytes), name, &why);
+    rc = du_trust_new_checked(&trust, du_buf_bytes(&bytes), name, checked, &why);
     DU_TRY(pass_over(io, name, rc, &why, err));
     if (trust != NULL && du_trust_version(trust, "root") == version)
         *out = du_take(&trust);
@@ -171,8 +188,8 @@ static defupd_code follow_chain(struct du_trust *trust, const struct du_refresh_
     }
 }
 
-static defupd_code load_chain(struct du_trust **out, const struct du_refresh_io *io, size_t *files,
-                              defupd_error *err)
+static defupd_code load_chain(struct du_trust **out, const struct du_refresh_io *io,
+                              struct du_checked **checked, size_t *files, defupd_error *err)
 {
     DU_AUTO(versions_free) struct versions versions = { NULL, 0, false };
 
@@ -183,16 +200,62 @@ static defupd_code load_chain(struct du_trust **out, const struct du_refresh_io 
         qsort(versions.item, versions.count, sizeof *versions.item, compare_versions);
     *files = versions.count;
     for (size_t i = 0; i < versions.count && *out == NULL; i++)
-        DU_TRY(start_chain(out, io, versions.item[i], err));
+        DU_TRY(start_chain(out, io, versions.item[i], checked, err));
     return *out != NULL ? follow_chain(*out, io, err) : DEFUPD_OK;
 }
 
-static defupd_code pin_first(struct du_trust **out, const struct du_refresh_io *io,
-                             const struct du_refresh_options *options, size_t files,
+static const char *pin_name(const struct du_refresh_options *options)
+{
+    return options->pin_name != NULL ? options->pin_name : "the given trusted root";
+}
+
+static bool has_held(const struct du_trust *trust)
+{
+    struct du_bytes root;
+    uint64_t version;
+
+    return du_trust_held(trust, 0, &version, &root);
+}
+
+/* Save what is held, the oldest first: dying in between leaves a shorter chain, and the next cycle
+ * fetches what follows it. */
+static defupd_code save_held(struct du_trust *trust, const struct du_refresh_io *io,
                              defupd_error *err)
 {
+    struct du_bytes root;
+    uint64_t version;
+
+    for (size_t i = 0; du_trust_held(trust, i, &version, &root); i++) {
+        char name[ROOT_NAME_MAX];
+
+        root_name(name, "roots", version);
+        DU_TRY(io->save(io->user, name, root, err));
+    }
+    du_trust_let_go(trust);
+    return DEFUPD_OK;
+}
+
+/* Only a record of work done, to be spared next time: what keeps us from writing it is no failure.
+ * Nothing of a chain that is not pinned yet is written. */
+static void save_checked(const struct du_trust *trust, const struct du_refresh_io *io)
+{
+    DU_AUTO_BUF text = DU_BUF(DU_CHECKED_MAX);
+    defupd_error why = { 0 };
+    bool news = false;
+
+    if (!has_held(trust) &&
+        (du_trust_checked_write(trust, &text, &news, &why) != DEFUPD_OK ||
+         (news && io->save(io->user, checked_file, du_buf_bytes(&text), &why) != DEFUPD_OK)))
+        say(io, DEFUPD_LEVEL_WARNING, "trust/%s is not written: %s", checked_file, why.message);
+}
+
+/* 5.2 takes for granted that the first root is the right one. People hand over wrong files; so it
+ * is held, and pinned when it has shown its worth. */
+static defupd_code pin_first(struct du_trust **out, const struct du_refresh_io *io,
+                             const struct du_refresh_options *options, struct du_checked **checked,
+                             size_t files, defupd_error *err)
+{
     DU_AUTO_TRUST *trust = NULL;
-    char name[ROOT_NAME_MAX];
 
     if (options->pin.len == 0 && files == 0)
         return DU_FAIL(err, DEFUPD_E_NO_ROOT, "no trusted root is pinned, and none was given");
@@ -200,17 +263,19 @@ static defupd_code pin_first(struct du_trust **out, const struct du_refresh_io *
         return DU_FAIL(err, DEFUPD_E_NO_ROOT,
                        "none of the %zu files in trust/roots can be used, and no root was given",
                        files);
-    DU_TRY(du_trust_new(&trust, options->pin, "the given trusted root", err));
-    root_name(name, "roots", du_trust_version(trust, "root"));
-    DU_TRY(io->save(io->user, name, options->pin, err));
+    DU_TRY(du_trust_new_checked(&trust, options->pin, pin_name(options), checked, err));
+    DU_TRY(du_trust_hold(trust, du_trust_version(trust, "root"), options->pin, err));
+    if (options->pin_now)
+        DU_TRY(save_held(trust, io, err));
     *out = du_take(&trust);
     return DEFUPD_OK;
 }
 
 /* The given root stands in for a file of the chain that was damaged when the next one follows from
  * it. */
-static defupd_code pin_precedes(const struct du_refresh_io *io, struct du_bytes pin,
-                                uint64_t version, bool *yes, defupd_error *err)
+static defupd_code pin_precedes(const struct du_refresh_io *io,
+                                const struct du_refresh_options *options, uint64_t version,
+                                bool *yes, defupd_error *err)
 {
     DU_AUTO_BUF bytes = DU_BUF(DU_ROOT_MAX);
     DU_AUTO_TRUST *trust = NULL;
@@ -224,33 +289,34 @@ static defupd_code pin_precedes(const struct du_refresh_io *io, struct du_bytes 
     DU_TRY(load_if_there(io, name, &bytes, &there, err));
     if (!there)
         return DEFUPD_OK;
-    DU_TRY(du_trust_new(&trust, pin, "the given trusted root", err));
+    DU_TRY(du_trust_new(&trust, options->pin, pin_name(options), err));
     rc = du_trust_root(trust, du_buf_bytes(&bytes), name, &why);
     *yes = rc == DEFUPD_OK;
     return rc == DEFUPD_E_NOMEM ? DU_FAIL(err, rc, "%s", why.message) : DEFUPD_OK;
 }
 
-static defupd_code check_pin(const struct du_refresh_io *io, struct du_bytes pin, defupd_error *err)
+static defupd_code check_pin(const struct du_trust *trust, const struct du_refresh_io *io,
+                             const struct du_refresh_options *options, defupd_error *err)
 {
+    const struct du_bytes pin = options->pin;
     DU_AUTO_BUF bytes = DU_BUF(DU_ROOT_MAX);
     defupd_error why = { 0 };
     char name[ROOT_NAME_MAX];
     uint64_t version = 0, found = 0;
     bool there, yes = false;
 
-    DU_TRY(du_trust_root_peek(pin, "the given trusted root", &version, err));
+    DU_TRY(du_trust_root_peek(trust, pin, pin_name(options), &version, err));
     root_name(name, "roots", version);
     DU_TRY(load_if_there(io, name, &bytes, &there, err));
     if (there && bytes.len == pin.len && memcmp(bytes.data, pin.data, pin.len) == 0)
         return DEFUPD_OK;
-    if (!there || du_trust_root_peek(du_buf_bytes(&bytes), name, &found, &why) != DEFUPD_OK)
-        DU_TRY(pin_precedes(io, pin, version, &yes, err));
+    if (!there || du_trust_root_peek(trust, du_buf_bytes(&bytes), name, &found, &why) != DEFUPD_OK)
+        DU_TRY(pin_precedes(io, options, version, &yes, err));
     if (yes)
         return DEFUPD_OK;
     return DU_FAIL(err, DEFUPD_E_ROOT_MISMATCH,
-                   "the given trusted root (version %" PRIu64
-                   ") is none of those pinned in trust/roots",
-                   version);
+                   "%s (version %" PRIu64 ") is none of those pinned in trust/roots",
+                   pin_name(options), version);
 }
 
 /* --- loading --- */
@@ -321,14 +387,16 @@ defupd_code du_refresh_load(struct du_trust **out, const struct du_refresh_io *i
                             const struct du_refresh_options *options, defupd_error *err)
 {
     DU_AUTO_TRUST *trust = NULL;
+    DU_AUTO_CHECKED *checked = NULL;
     struct delegates delegates = { .io = io, .err = err, .rc = DEFUPD_OK };
     size_t files = 0;
 
-    DU_TRY(load_chain(&trust, io, &files, err));
+    DU_TRY(load_checked(&checked, io, err));
+    DU_TRY(load_chain(&trust, io, &checked, &files, err));
     if (trust == NULL)
-        DU_TRY(pin_first(&trust, io, options, files, err));
+        DU_TRY(pin_first(&trust, io, options, &checked, files, err));
     else if (options->pin.len > 0)
-        DU_TRY(check_pin(io, options->pin, err));
+        DU_TRY(check_pin(trust, io, options, err));
     /* First of all: where `seen` and a file differ, the higher version counts. */
     DU_TRY(load_seen(trust, io, err));
     DU_TRY(load_role(trust, io, "timestamp", DU_TIMESTAMP_MAX, err));
@@ -337,6 +405,7 @@ defupd_code du_refresh_load(struct du_trust **out, const struct du_refresh_io *i
     delegates.trust = trust;
     du_trust_roles(trust, load_delegate, &delegates);
     DU_TRY(delegates.rc);
+    save_checked(trust, io);
     *out = du_take(&trust);
     return DEFUPD_OK;
 }
@@ -382,6 +451,11 @@ static defupd_code cycle_roots(struct du_trust *trust, const struct du_refresh_i
         if (got == DU_GOT_NOTHING)
             return DEFUPD_OK;
         DU_TRY(du_trust_root(trust, du_buf_bytes(&bytes), path, err)); /* 5.3.4 to 5.3.7 */
+        if (has_held(trust)) {
+            DU_TRY(
+                du_trust_hold(trust, du_trust_version(trust, "root"), du_buf_bytes(&bytes), err));
+            continue;
+        }
         root_name(name, "roots", du_trust_version(trust, "root"));
         DU_TRY(save_role(trust, io, name, &bytes, err)); /* 5.3.8 */
     }
@@ -466,6 +540,16 @@ static defupd_code etag_save(const struct du_trust *trust, const struct du_refre
     return io->save(io->user, etag_file, du_buf_bytes(&text), err);
 }
 
+/* The trusted timestamp has been verified by the newest root: that pins a chain that was held. */
+static defupd_code pin_held(struct du_trust *trust, const struct du_refresh_io *io,
+                            defupd_error *err)
+{
+    if (!has_held(trust))
+        return DEFUPD_OK;
+    DU_TRY(save_seen(trust, io, err));
+    return save_held(trust, io, err); /* 5.3.8 */
+}
+
 /* 5.4 */
 static defupd_code cycle_timestamp(struct du_trust *trust, const struct du_refresh_io *io,
                                    const struct du_refresh_options *options, bool *unchanged,
@@ -486,10 +570,13 @@ static defupd_code cycle_timestamp(struct du_trust *trust, const struct du_refre
     if (got == DU_GOT_UNCHANGED && etag[0] == '\0')
         return DU_FAIL(err, DEFUPD_E_HTTP_STATUS, "%s: \"not modified\" was not asked for", path);
     *unchanged = got == DU_GOT_UNCHANGED;
-    if (*unchanged) /* 5.4.4 all the same: somebody may freeze us with what we have */
-        return du_trust_check_role(trust, "timestamp", &time, err);
+    if (*unchanged) { /* 5.4.4 all the same: somebody may freeze us with what we have */
+        DU_TRY(du_trust_check_role(trust, "timestamp", &time, err));
+        return pin_held(trust, io, err);
+    }
 
     DU_TRY(du_trust_timestamp(trust, du_buf_bytes(&bytes), path, &time, &news, err));
+    DU_TRY(pin_held(trust, io, err));
     *unchanged = news != DU_NEWS;
     if (news == DU_OTHER) {
         say(io, DEFUPD_LEVEL_WARNING,
@@ -539,7 +626,9 @@ defupd_code du_refresh_cycle(struct du_trust *trust, const struct du_refresh_io 
     /* 5.4.3.1 ends the cycle when the timestamp is the one we have. So do these, unless an earlier
      * cycle broke off or a file was lost: then they fetch what that timestamp states. */
     DU_TRY(cycle_stated(trust, io, &time, "snapshot", unchanged, err));
-    return cycle_stated(trust, io, &time, "targets", unchanged, err);
+    DU_TRY(cycle_stated(trust, io, &time, "targets", unchanged, err));
+    save_checked(trust, io);
+    return DEFUPD_OK;
 }
 
 /* --- targets --- */
@@ -622,6 +711,7 @@ defupd_code du_refresh_target(struct du_trust *trust, const struct du_refresh_io
 
     /* Without a network nothing newer can be had: what is verified stays usable, however old. */
     DU_TRY(find_target(trust, io, io->fetch != NULL ? &time : NULL, target_path, &target, err));
+    save_checked(trust, io);
     if (target.length > max)
         return DU_FAIL(err, DEFUPD_E_METADATA_LIMIT, "%s: %" PRIu64 " bytes, expected at most %zu",
                        target_path, target.length, max);

@@ -49,21 +49,24 @@ struct du_refresh_io {
 };
 
 struct du_refresh_options {
-    int64_t now;         /* fixed at the start of the run, Unix seconds */
-    struct du_bytes pin; /* contents of the root to pin, or to compare with what is pinned;
-                            empty when none was given */
-    uint64_t grace_s;    /* offline-grace: forgive expiry of timestamp and snapshot this long */
-    const char *source;  /* names the source, so that an ETag goes back to where it came from;
-                            NULL: there is only one */
+    int64_t now;          /* fixed at the start of the run, Unix seconds */
+    struct du_bytes pin;  /* contents of the root to pin, or to compare with what is pinned;
+                             empty when none was given */
+    const char *pin_name; /* what messages call it; NULL: "the given trusted root" */
+    bool pin_now;         /* pin it without asking anybody: on a person's word */
+    uint64_t grace_s;     /* offline-grace: forgive expiry of timestamp and snapshot this long */
+    const char *source;   /* names the source, so that an ETag goes back to where it came from;
+                             NULL: there is only one */
 };
 
 /*
- * What is trusted already, from the local folder alone: pins the given root when none is pinned,
- * follows roots/ to the newest that verifies, takes timestamp, snapshot, targets and delegated
- * roles as far as they verify. Expiry is not looked at. Damaged or missing files are no error (a
- * line in the log): they are fetched again, and `seen` keeps what they said. Errors:
- * DEFUPD_E_NO_ROOT, DEFUPD_E_ROOT_MISMATCH, -22xx when the given root is no valid root,
- * DEFUPD_E_IO, DEFUPD_E_NOMEM.
+ * What is trusted already, from the local folder alone: starts from the given root when none is
+ * pinned, follows roots/ to the newest that verifies, takes timestamp, snapshot, targets and
+ * delegated roles as far as they verify. A root that is only given is not saved: it is pinned, with
+ * all that follow it, when the first timestamp verifies (docs/adr/0009-first-contact.md). Expiry is
+ * not looked at. Damaged or missing files are no error (a line in the log): they are fetched again,
+ * and `seen` keeps what they said. Errors: DEFUPD_E_NO_ROOT, DEFUPD_E_ROOT_MISMATCH, -22xx when the
+ * given root is no valid root, DEFUPD_E_IO, DEFUPD_E_NOMEM.
  */
 DEFUPD_MUST_CHECK defupd_code du_refresh_load(struct du_trust **out, const struct du_refresh_io *io,
                                               const struct du_refresh_options *options,

@@ -19,6 +19,7 @@ struct status_row {
     char error_text[DEFUPD_ERROR_MESSAGE_MAX];
     char source[256];
     char notice[256];
+    char path_text[192];
     char *path;
 };
 
@@ -113,7 +114,8 @@ static defupd_code add_row(defupd_status *status, const char *name, struct statu
                                              .error_text = row->error_text,
                                              .source = row->source,
                                              .path = "",
-                                             .notice = row->notice };
+                                             .notice = row->notice,
+                                             .path_text = row->path_text };
     while (at < status->count && strcmp(rows[at]->name, name) < 0)
         at++;
     memmove(rows + at + 1, rows + at, (status->count - at) * sizeof *rows);
@@ -148,6 +150,20 @@ static int32_t get_code(const struct du_fact *fact)
                : 0;
 }
 
+/* "1003 delta from 1002, ...": of another version it says nothing (that one was rolled back to). */
+static void read_path(const struct du_fact *fact, struct status_row *row)
+{
+    char text[256], version[DU_VERSION_TEXT];
+    size_t len;
+
+    if (du_fact_get(fact, "path", text, sizeof text) == NULL)
+        return;
+    (void)snprintf(version, sizeof version, "%" PRIu64, row->status.version);
+    len = strlen(version);
+    if (strncmp(text, version, len) == 0 && text[len] == ' ')
+        (void)snprintf(row->path_text, sizeof row->path_text, "%s", text + len + 1);
+}
+
 static void read_attempt(const struct du_run *run, struct status_row *row)
 {
     DU_AUTO_FACT fact = { 0 };
@@ -164,6 +180,7 @@ static void read_attempt(const struct du_run *run, struct status_row *row)
     status->failures = failures > UINT32_MAX ? UINT32_MAX : (uint32_t)failures;
     (void)du_fact_get(&fact, "error-text", row->error_text, sizeof row->error_text);
     (void)du_fact_get(&fact, "source", row->source, sizeof row->source);
+    read_path(&fact, row);
 }
 
 static void read_holds(const struct du_run *run, struct status_row *row)

@@ -100,6 +100,10 @@ static inline int fault_syncfs(int fd)
 {
     return FAULT_CALL(syncfs, fd);
 }
+static inline void fault_write_early(int fd, off_t from, off_t n)
+{
+    du_sys_posix.write_early(fd, from, n);
+}
 static inline int fault_mkdirat(int d, const char *n, mode_t m)
 {
     return FAULT_CALL(mkdirat, d, n, m);
@@ -158,6 +162,7 @@ static const struct du_sys fault_sys = {
     .fchmod = fault_fchmod,
     .fsync = fault_fsync,
     .syncfs = fault_syncfs,
+    .write_early = fault_write_early,
     .mkdirat = fault_mkdirat,
     .symlinkat = fault_symlinkat,
     .linkat = fault_linkat,

@@ -3,6 +3,7 @@
  * command line, where the suite itself is not at hand. */
 #include <time.h>
 
+#include "fetch_help.h"
 #include "trust_repo.h"
 
 static void put_files(const struct files *files)
@@ -94,6 +95,72 @@ static void the_suites_commands_work(void)
     T_CHECK(t_shell("grep -q SIGNATURE log") == 0);
 }
 
+/* As the suite does it: the same command below faketime, with a time of its own for each call. */
+static int client_at(int days, const char *arguments)
+{
+    return t_shell("faketime -f '+%dd' %s/tests/conformance/tuf-client --metadata-dir md "
+                   "--metadata-url \"file://$PWD/repo/metadata/\" %s 2>>log",
+                   days, getenv("BUILD"), arguments);
+}
+
+static void it_believes_the_time_it_is_given(void)
+{
+    const char *sanitize = getenv("SANITIZE");
+    AUTO_REPO r;
+
+    if (t_shell("command -v faketime >/dev/null") != 0 ||
+        (sanitize != NULL && strstr(sanitize, "address") != NULL)) {
+        printf("# faketime is not here, or gets in the way of the sanitizer\n");
+        return;
+    }
+    repo_today(&r);
+    repo_publish(&r);
+    put_files(&r.files);
+    T_CHECK(client("init repo/metadata/1.root.json") == 0);
+    T_CHECK(client_at(2, "refresh") == 1);
+    T_CHECK(t_shell("grep -q EXPIRED log && test ! -e md/timestamp.json") == 0);
+    T_CHECK(client_at(0, "refresh") == 0);
+    r.timestamp.version = 2;
+    r.timestamp.expires += 10 * DAY;
+    repo_timestamp(&r);
+    put_files(&r.files);
+    T_CHECK(client_at(5, "refresh") == 0);
+    T_CHECK(t_shell("cmp md/timestamp.json repo/metadata/timestamp.json") == 0);
+    T_CHECK(client_at(8, "refresh") == 1); /* the snapshot's turn */
+    T_CHECK(client("refresh") == 0);
+}
+
+/* Against HTTP: 404 and 403 end the chain of roots, anything else does not. */
+static void the_end_of_the_chain_is_told_from_a_failure(void)
+{
+    static const struct {
+        const char *rule;
+        int exit;
+    } row[] = { { "metadata/2.root.json=status:404\n", 0 },
+                { "metadata/2.root.json=status:403\n", 0 },
+                { "metadata/2.root.json=status:500\n", 1 },
+                { "metadata/2.root.json=close\n", 1 },
+                { "metadata/*.snapshot.json=status:404\n", 1 } };
+    AUTO_REPO r;
+
+    repo_today(&r);
+    repo_publish(&r);
+    put_files(&r.files);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        DU_AUTO(server_stop) struct server liar = server_liar("repo", NULL);
+        char command[300];
+
+        help_rules(row[i].rule);
+        T_CHECK(client("init repo/metadata/1.root.json") == 0);
+        (void)snprintf(command, sizeof command, "--metadata-url %s/metadata refresh", liar.url);
+        if (client(command) != row[i].exit) {
+            printf("# with %s", row[i].rule);
+            t_failed++;
+        }
+        T_CHECK(t_shell("rm -rf md") == 0);
+    }
+}
+
 static void wrong_command_lines_are_refused(void)
 {
     T_CHECK(client("") == 1);
@@ -105,6 +172,8 @@ static void wrong_command_lines_are_refused(void)
 int main(void)
 {
     T_RUN(the_suites_commands_work);
+    T_RUN(it_believes_the_time_it_is_given);
+    T_RUN(the_end_of_the_chain_is_told_from_a_failure);
     T_RUN(wrong_command_lines_are_refused);
     return T_DONE();
 }

@@ -423,7 +423,7 @@ a_signal_ends_the_work_and_leaves_nothing_behind() {
     for name in $names; do
         for ((i = 0; i < 20; i++)); do
             rm -rf repo && cp -a before repo
-            signal $name repo/objects/bundle.tmp defupd-publish --repo repo add-release tetra 1 one
+            signal $name repo/objects/work.tmp/bundle defupd-publish --repo repo add-release tetra 1 one
             [ $status = 0 ] || break
         done
         [ $status = 75 ] || fail "SIG$name: exit $status: $(cat err)"

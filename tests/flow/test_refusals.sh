@@ -161,6 +161,28 @@ a_manifest_for_another_component_is_refused() {
     refused 65 manifest.xml alpha
 }
 
+# Only "there is none" ends the chain of roots: a source that hides the next root behind a failure has
+# failed, and nothing it says below is taken.
+a_failure_for_the_next_root_is_no_end_of_the_chain() {
+    prepare
+    lie good
+    for answer in status:500 status:503 status:429 close garbage; do
+        rm -rf state && cp -a state.before state # without a cool-down
+        echo "metadata/2.root.json=$answer" >rules
+        status=0
+        d --source "$url" update >out 2>err || status=$?
+        case $status in 69 | 75) ;; *) fail "$answer: exit $status: $(cat err)" ;; esac
+        says 2.root.json
+        is_at 1 || fail "$answer was taken for the end of the chain"
+    done
+    for answer in status:404 status:403; do
+        rm -rf state && cp -a state.before state
+        echo "metadata/2.root.json=$answer" >rules
+        want 0 d --source "$url" update
+        is_at 2 || fail "$answer did not end the chain"
+    done
+}
+
 a_source_that_is_behind_says_so_in_its_own_words() {
     prepare
     cp -a good behind
@@ -228,6 +250,7 @@ t_run an_expired_timestamp_is_refused_and_named
 t_run a_wrong_clock_is_told_apart_from_expiry
 t_run a_snapshot_that_contradicts_its_timestamp_is_refused
 t_run a_manifest_for_another_component_is_refused
+t_run a_failure_for_the_next_root_is_no_end_of_the_chain
 t_run a_source_that_is_behind_says_so_in_its_own_words
 t_run a_bad_source_is_left_for_the_next_one
 t_run trees_that_the_rules_forbid_are_refused_with_their_path

@@ -2,6 +2,11 @@
 #include "crypto/crypto.h"
 #include "t.h"
 
+#ifdef DU_LIBCRYPTO
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#endif
+
 /* FIPS 180-2, appendix B and C */
 static const char long_text[] = "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
                                 "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";
@@ -41,6 +46,51 @@ static void digests_are_those_of_the_standard(void)
     }
 }
 
+static void libcrypto_is_used_where_it_is_built_in(void)
+{
+    DU_AUTO_HASH hash;
+
+    du_hash_init(&hash, DU_SHA256);
+#ifdef DU_LIBCRYPTO
+    T_CHECK(hash.fast);
+#else
+    T_CHECK(!hash.fast);
+#endif
+}
+
+#if defined(DU_LIBCRYPTO) && OPENSSL_VERSION_NUMBER >= 0x30000000L
+/* A host may set up libcrypto so that it has no SHA-256 for us. */
+static void without_a_provider_digests_are_those_of_the_standard_too(void)
+{
+    DU_AUTO_HASH hash;
+
+    T_CHECK(EVP_set_default_properties(NULL, "provider=none-of-these") == 1);
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_USER, ERR_R_PASSED_INVALID_ARGUMENT);
+    du_hash_init(&hash, DU_SHA256);
+    T_CHECK(!hash.fast);
+    digests_are_those_of_the_standard();
+    /* the host's own error is there still, and no other */
+    T_CHECK(ERR_GET_LIB(ERR_get_error()) == ERR_LIB_USER);
+    T_CHECK(ERR_get_error() == 0);
+    T_CHECK(EVP_set_default_properties(NULL, "") == 1);
+}
+#endif
+
+static void a_digest_that_failed_on_its_way_is_zeros(void)
+{
+    static const unsigned char zeros[DU_HASH_BYTES_MAX];
+    unsigned char digest[DU_HASH_BYTES_MAX];
+    DU_AUTO_HASH hash;
+
+    memset(digest, 1, sizeof digest);
+    du_hash_init(&hash, DU_SHA512);
+    hash.failed = true;
+    du_hash_update(&hash, "abc", 3);
+    du_hash_final(&hash, digest);
+    T_CHECK(memcmp(digest, zeros, sizeof zeros) == 0);
+}
+
 static void a_hash_that_is_given_up_is_freed(void)
 {
     DU_AUTO_HASH never = { 0 };
@@ -76,21 +126,31 @@ static void equality_looks_at_every_byte(void)
     T_CHECK(du_mem_equal("abc", "xyz", 0));
 }
 
-static void versions_name_both_libraries(void)
+static void versions_name_the_libraries(void)
 {
     char text[128];
 
     du_crypto_versions(text, sizeof text);
     T_CHECK(strncmp(text, "mbedTLS ", 8) == 0 && text[8] >= '2' && text[8] <= '9');
     T_CHECK(strstr(text, ", libsodium 1.") != NULL);
+#ifdef DU_LIBCRYPTO
+    T_CHECK(strstr(text, "SSL ") != NULL && strchr(strstr(text, "SSL ") + 4, ' ') == NULL);
+#else
+    T_CHECK(strstr(text, "SSL") == NULL);
+#endif
 }
 
 int main(void)
 {
     T_RUN(digests_are_those_of_the_standard);
+    T_RUN(libcrypto_is_used_where_it_is_built_in);
+#if defined(DU_LIBCRYPTO) && OPENSSL_VERSION_NUMBER >= 0x30000000L
+    T_RUN(without_a_provider_digests_are_those_of_the_standard_too);
+#endif
+    T_RUN(a_digest_that_failed_on_its_way_is_zeros);
     T_RUN(a_hash_that_is_given_up_is_freed);
     T_RUN(hmac_is_that_of_rfc_4231);
     T_RUN(equality_looks_at_every_byte);
-    T_RUN(versions_name_both_libraries);
+    T_RUN(versions_name_the_libraries);
     return T_DONE();
 }

@@ -82,6 +82,7 @@ static void each_failure_has_its_code_and_names_the_url(void)
         { "x=more:100", DEFUPD_E_TOOLARGE, 200, "/x: more than 100 bytes" },
         { "x=endless", DEFUPD_E_TOOLARGE, 200, "/x: more than 100 bytes" },
         { "x=stall:2", DEFUPD_E_STALLED, 200, "/x: no byte for 300 ms" },
+        { "x=slow:1/100", DEFUPD_E_STALLED, 200, " bytes in 300 ms, expected at least 1024" },
         { "x=silent", DEFUPD_E_STALLED, 0, "/x: no byte for 300 ms" },
         { "x=loop", DEFUPD_E_REDIRECT, 302, "/x: more than 5 redirects" },
         { "x=redirect:file:///etc/passwd", DEFUPD_E_REDIRECT, 302, "file:///etc/passwd" },

@@ -33,7 +33,7 @@ DOORS = {
     r"zstd|zdict": {"bundle"},
     r"lzma": {"bundle", "delta"},
     r"divsufsort": {"delta"},
-    r"openssl/": {"publish"},
+    r"openssl/": {"publish", "crypto"},
     r"microhttpd": {"agent"},
     r"systemd/": {"agent"},
 }

@@ -71,7 +71,7 @@ static void a_release_is_durable_before_it_is_named(void)
     T_CHECK(names.count == 1);
     (void)snprintf(manifest, sizeof manifest, "%s", names.count == 1 ? names.item[0] : "");
     (void)snprintf(want, sizeof want,
-                   "sync bundle.tmp\n"
+                   "mkdir work.tmp\nsync bundle\n"
                    "mkdir %.2s\nsync objects\n"
                    "rename %s\nsync %.2s\n"
                    "mkdir tetra\nsync targets\n"

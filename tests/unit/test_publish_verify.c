@@ -187,7 +187,60 @@ static void a_missing_delta_is_found(void)
     prepare(repo);
     publish_spoilt(repo, a_delta);
     T_FAILS(defupd_repo_verify(repo, t_say, &found, &err), DEFUPD_E_REPO, &err);
-    T_CHECK(found.lines == 1 && strstr(found.text, "tetra 2: open objects/") != NULL);
+    T_CHECK(found.lines == 1 && strstr(found.text, "tetra 2: delta from 1: open objects/") != NULL);
+}
+
+/* The one from 2 keeps a file that is another in 1. */
+static void swapped(struct du_manifest *manifest)
+{
+    const struct du_object first = manifest->release[0].delta[0];
+
+    T_CHECK(manifest->release[0].deltas == 2);
+    manifest->release[0].delta[0] = manifest->release[0].delta[1];
+    manifest->release[0].delta[0].from = first.from;
+    manifest->release[0].delta[1] = first;
+    manifest->release[0].delta[1].from = 1;
+}
+
+static void homeless(struct du_manifest *manifest)
+{
+    manifest->release[0].delta[1].from = 77;
+}
+
+static void of_another_codec(struct du_manifest *manifest)
+{
+    (void)snprintf(manifest->release[0].delta[1].codec, sizeof manifest->release[0].delta[1].codec,
+                   "9");
+}
+
+static void deltas_are_applied_and_each_that_leads_elsewhere_is_named(void)
+{
+    static const struct {
+        void (*spoil)(struct du_manifest *manifest);
+        size_t lines;
+        const char *text;
+    } row[] = {
+        { swapped, 1, "tetra 3: delta from 1: " },
+        { homeless, 1, "tetra 3: delta from 77: cannot be proven, its source is not listed" },
+        { of_another_codec, 1, "tetra 3: delta from 1: codec '9' is not known here" },
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        defupd_error err = { 0 };
+        T_AUTO_REPO *repo = t_repo(NULL);
+        struct t_said found = { 0 };
+
+        T_CHECK(t_shell("rm -rf repo repo.keys tree-3") == 0);
+        prepare(repo);
+        T_CHECK(t_shell("cp -a tree-2 tree-3 && seq 1 490 >'tree-3/sub dir/same'") == 0);
+        T_OK(t_add_deltas(repo, "tetra", 3, "tree-3", 12, NULL, &err), &err);
+        T_OK(defupd_repo_verify(repo, NULL, NULL, &err), &err);
+        publish_spoilt(repo, row[i].spoil);
+        T_FAILS(defupd_repo_verify(repo, t_say, &found, &err), DEFUPD_E_REPO, &err);
+        T_CHECK(found.lines == row[i].lines && strstr(found.text, row[i].text) != NULL);
+        if (t_failed > 0)
+            printf("# row %zu: %s", i, found.text);
+    }
 }
 
 static void verify_needs_no_key_and_leaves_nothing_behind(void)
@@ -418,6 +471,7 @@ int main(void)
     T_RUN(expiry_is_found_role_by_role);
     T_RUN(an_object_of_another_tree_is_found);
     T_RUN(a_missing_delta_is_found);
+    T_RUN(deltas_are_applied_and_each_that_leads_elsewhere_is_named);
     T_RUN(verify_needs_no_key_and_leaves_nothing_behind);
     T_RUN(roles_and_components_are_told_with_signatures_and_objects);
     T_RUN(what_expires_soon_is_warned_of_with_days);

@@ -205,75 +205,12 @@ static void timestamp_as_snapshot(struct repo *r)
     swap_files(r, "metadata/6.snapshot.json", "metadata/timestamp.json");
 }
 
-static const struct attack {
+struct attack {
     const char *what;
     void (*change)(struct repo *r);
     defupd_code want;
     const char *says;                      /* in the message */
     uint64_t timestamp, snapshot, targets; /* what is trusted afterwards */
-} attacks[] = {
-    { "none", nothing, DEFUPD_OK, "", 6, 6, 6 },
-    /* arbitrary software */
-    { "foreign timestamp key", foreign_timestamp_key, DEFUPD_E_SIGNATURE, "metadata/timestamp.json",
-      5, 5, 5 },
-    { "foreign snapshot key", foreign_snapshot_key, DEFUPD_E_SIGNATURE, "metadata/6.snapshot.json",
-      6, 5, 5 },
-    { "foreign targets key", foreign_targets_key, DEFUPD_E_SIGNATURE, "metadata/6.targets.json", 6,
-      6, 5 },
-    { "online key signs another role", snapshot_signed_by_timestamp, DEFUPD_E_SIGNATURE,
-      "metadata/6.snapshot.json", 6, 5, 5 },
-    { "no signature", unsigned_timestamp, DEFUPD_E_SIGNATURE, "expected at least 1", 5, 5, 5 },
-    { "foreign root", foreign_root, DEFUPD_E_SIGNATURE, "metadata/2.root.json", 5, 5, 5 },
-    { "root without its own key", root_of_old_keys_only, DEFUPD_E_SIGNATURE, "metadata/2.root.json",
-      5, 5, 5 },
-    { "one file for another", timestamp_as_snapshot, DEFUPD_E_METADATA_FORMAT, "_type", 6, 0, 5 },
-    /* rollback */
-    { "root N+2 as N+1", root_of_another_version, DEFUPD_E_ROLLBACK, "version 3, expected 2", 5, 5,
-      5 },
-    { "root N as N+1", old_root_again, DEFUPD_E_ROLLBACK, "version 1, expected 2", 5, 5, 5 },
-    { "a mirror that is behind", stale_mirror, DEFUPD_E_SOURCE_BEHIND,
-      "metadata/timestamp.json: version 4, but 5 was seen before", 5, 5, 5 },
-    { "older timestamp that knows more", timestamp_rolled_back, DEFUPD_E_ROLLBACK, "version 4", 5,
-      5, 5 },
-    { "older snapshot", snapshot_rolled_back, DEFUPD_E_ROLLBACK,
-      "states snapshot version 4, but 5 was seen before", 5, 5, 5 },
-    { "snapshot against its timestamp", snapshot_contradicts_timestamp, DEFUPD_E_ROLLBACK,
-      "metadata/6.snapshot.json: version 5, but timestamp.json states 6", 6, 5, 5 },
-    { "older targets", targets_rolled_back, DEFUPD_E_ROLLBACK,
-      "lists targets.json version 4, but 5 was seen before", 6, 5, 5 },
-    { "older delegated role", delegated_rolled_back, DEFUPD_E_ROLLBACK, "lists ips.json version 4",
-      6, 5, 5 },
-    { "delegated role vanishes", delegated_vanishes, DEFUPD_E_ROLLBACK, "no longer lists ips.json",
-      6, 5, 5 },
-    { "targets vanishes", targets_vanishes, DEFUPD_E_METADATA_FORMAT, "does not list targets.json",
-      6, 5, 5 },
-    { "targets against its snapshot", targets_contradicts_snapshot, DEFUPD_E_ROLLBACK,
-      "metadata/7.targets.json: version 6, but snapshot.json states 7", 6, 6, 5 },
-    /* freeze */
-    { "expired timestamp", expired_timestamp, DEFUPD_E_EXPIRED,
-      "timestamp version 6 expired on 2026-11-21T09:00:00Z", 5, 5, 5 },
-    { "expired snapshot", expired_snapshot, DEFUPD_E_EXPIRED, "snapshot version 6 expired on", 6, 5,
-      5 },
-    { "expired targets", expired_targets, DEFUPD_E_EXPIRED, "targets version 6 expired on", 6, 6,
-      5 },
-    { "expired root", expired_root, DEFUPD_E_EXPIRED, "root version 2 expired on", 5, 5, 5 },
-    { "a mirror that died", expired_and_older, DEFUPD_E_EXPIRED, "timestamp version 4 expired", 5,
-      5, 5 },
-    /* mix and match */
-    { "snapshot of another time", snapshot_of_another_time, DEFUPD_E_METADATA_DIGEST,
-      "metadata/6.snapshot.json: SHA-256 is", 6, 5, 5 },
-    { "targets of another time", targets_of_another_time, DEFUPD_E_METADATA_DIGEST,
-      "metadata/6.targets.json: SHA-256 is", 6, 6, 5 },
-    /* endless data, and garbage */
-    { "endless timestamp", endless_timestamp, DEFUPD_E_TOOLARGE, "16384", 5, 5, 5 },
-    { "endless snapshot", endless_snapshot, DEFUPD_E_TOOLARGE, "metadata/6.snapshot.json", 6, 5,
-      5 },
-    { "garbage for a timestamp", garbage_timestamp, DEFUPD_E_METADATA_FORMAT,
-      "metadata/timestamp.json:1:", 5, 5, 5 },
-    { "garbage for a root", garbage_root, DEFUPD_E_METADATA_FORMAT, "metadata/2.root.json:1:", 5, 5,
-      5 },
-    { "snapshot withheld", no_snapshot, DEFUPD_E_NOT_FOUND, "metadata/6.snapshot.json", 6, 5, 5 },
-    { "timestamp withheld", no_timestamp, DEFUPD_E_NOT_FOUND, "metadata/timestamp.json", 5, 5, 5 },
 };
 
 static void prepare(struct repo *r, struct end *e)
@@ -289,9 +226,10 @@ static void prepare(struct repo *r, struct end *e)
     T_SAME(e->requests, "2.root.json timestamp.json 5.snapshot.json 5.targets.json");
 }
 
-static void each_attack_is_refused_by_its_name_and_a_good_source_heals(void)
+/* Each is refused by its name, leaves what was trusted, and a good source heals. */
+static void try_attacks(const struct attack *attacks, size_t count)
 {
-    for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct attack *a = &attacks[i];
         AUTO_REPO r;
         AUTO_END e;
@@ -330,6 +268,156 @@ static void each_attack_is_refused_by_its_name_and_a_good_source_heals(void)
         T_OK(end_cycle(&e, NOW, &err), &err);
         T_CHECK(end_version(&e, "targets") == 7);
     }
+}
+
+#define TRY(attacks) try_attacks(attacks, sizeof(attacks) / sizeof(attacks)[0])
+
+static void an_honest_repository_is_followed(void)
+{
+    static const struct attack attacks[] = {
+        { "none", nothing, DEFUPD_OK, "", 6, 6, 6 },
+    };
+
+    TRY(attacks);
+}
+
+static void arbitrary_software_is_refused(void)
+{
+    static const struct attack attacks[] = {
+        { "foreign timestamp key", foreign_timestamp_key, DEFUPD_E_SIGNATURE,
+          "metadata/timestamp.json", 5, 5, 5 },
+        { "foreign snapshot key", foreign_snapshot_key, DEFUPD_E_SIGNATURE,
+          "metadata/6.snapshot.json", 6, 5, 5 },
+        { "foreign targets key", foreign_targets_key, DEFUPD_E_SIGNATURE, "metadata/6.targets.json",
+          6, 6, 5 },
+        { "online key signs another role", snapshot_signed_by_timestamp, DEFUPD_E_SIGNATURE,
+          "metadata/6.snapshot.json", 6, 5, 5 },
+        { "no signature", unsigned_timestamp, DEFUPD_E_SIGNATURE, "expected at least 1", 5, 5, 5 },
+        { "foreign root", foreign_root, DEFUPD_E_SIGNATURE, "metadata/2.root.json", 5, 5, 5 },
+        { "root without its own key", root_of_old_keys_only, DEFUPD_E_SIGNATURE,
+          "metadata/2.root.json", 5, 5, 5 },
+        { "one file for another", timestamp_as_snapshot, DEFUPD_E_METADATA_FORMAT, "_type", 6, 0,
+          5 },
+    };
+
+    TRY(attacks);
+}
+
+static void a_root_is_never_rolled_back(void)
+{
+    static const struct attack attacks[] = {
+        { "root N+2 as N+1", root_of_another_version, DEFUPD_E_ROLLBACK, "version 3, expected 2", 5,
+          5, 5 },
+        { "root N as N+1", old_root_again, DEFUPD_E_ROLLBACK, "version 1, expected 2", 5, 5, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void a_timestamp_is_never_rolled_back(void)
+{
+    static const struct attack attacks[] = {
+        { "a mirror that is behind", stale_mirror, DEFUPD_E_SOURCE_BEHIND,
+          "metadata/timestamp.json: version 4, but 5 was seen before", 5, 5, 5 },
+        { "older timestamp that knows more", timestamp_rolled_back, DEFUPD_E_ROLLBACK, "version 4",
+          5, 5, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void a_snapshot_is_never_rolled_back(void)
+{
+    static const struct attack attacks[] = {
+        { "older snapshot", snapshot_rolled_back, DEFUPD_E_ROLLBACK,
+          "states snapshot version 4, but 5 was seen before", 5, 5, 5 },
+        { "snapshot against its timestamp", snapshot_contradicts_timestamp, DEFUPD_E_ROLLBACK,
+          "metadata/6.snapshot.json: version 5, but timestamp.json states 6", 6, 5, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void targets_are_never_rolled_back(void)
+{
+    static const struct attack attacks[] = {
+        { "older targets", targets_rolled_back, DEFUPD_E_ROLLBACK,
+          "lists targets.json version 4, but 5 was seen before", 6, 5, 5 },
+        { "targets vanishes", targets_vanishes, DEFUPD_E_METADATA_FORMAT,
+          "does not list targets.json", 6, 5, 5 },
+        { "targets against its snapshot", targets_contradicts_snapshot, DEFUPD_E_ROLLBACK,
+          "metadata/7.targets.json: version 6, but snapshot.json states 7", 6, 6, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void a_delegated_role_is_never_rolled_back_nor_taken_away(void)
+{
+    static const struct attack attacks[] = {
+        { "older delegated role", delegated_rolled_back, DEFUPD_E_ROLLBACK,
+          "lists ips.json version 4", 6, 5, 5 },
+        { "delegated role vanishes", delegated_vanishes, DEFUPD_E_ROLLBACK,
+          "no longer lists ips.json", 6, 5, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void metadata_that_has_expired_is_refused(void)
+{
+    static const struct attack attacks[] = {
+        { "expired timestamp", expired_timestamp, DEFUPD_E_EXPIRED,
+          "timestamp version 6 expired on 2026-11-21T09:00:00Z", 5, 5, 5 },
+        { "expired snapshot", expired_snapshot, DEFUPD_E_EXPIRED, "snapshot version 6 expired on",
+          6, 5, 5 },
+        { "expired targets", expired_targets, DEFUPD_E_EXPIRED, "targets version 6 expired on", 6,
+          6, 5 },
+        { "expired root", expired_root, DEFUPD_E_EXPIRED, "root version 2 expired on", 5, 5, 5 },
+        { "a mirror that died", expired_and_older, DEFUPD_E_EXPIRED, "timestamp version 4 expired",
+          5, 5, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void files_of_different_moments_do_not_mix(void)
+{
+    static const struct attack attacks[] = {
+        { "snapshot of another time", snapshot_of_another_time, DEFUPD_E_METADATA_DIGEST,
+          "metadata/6.snapshot.json: SHA-256 is", 6, 5, 5 },
+        { "targets of another time", targets_of_another_time, DEFUPD_E_METADATA_DIGEST,
+          "metadata/6.targets.json: SHA-256 is", 6, 6, 5 },
+    };
+
+    TRY(attacks);
+}
+
+static void endless_data_ends_at_the_limit(void)
+{
+    static const struct attack attacks[] = {
+        { "endless timestamp", endless_timestamp, DEFUPD_E_TOOLARGE, "16384", 5, 5, 5 },
+        { "endless snapshot", endless_snapshot, DEFUPD_E_TOOLARGE, "metadata/6.snapshot.json", 6, 5,
+          5 },
+    };
+
+    TRY(attacks);
+}
+
+static void garbage_and_withheld_files_are_told_by_name(void)
+{
+    static const struct attack attacks[] = {
+        { "garbage for a timestamp", garbage_timestamp, DEFUPD_E_METADATA_FORMAT,
+          "metadata/timestamp.json:1:", 5, 5, 5 },
+        { "garbage for a root", garbage_root, DEFUPD_E_METADATA_FORMAT,
+          "metadata/2.root.json:1:", 5, 5, 5 },
+        { "snapshot withheld", no_snapshot, DEFUPD_E_NOT_FOUND, "metadata/6.snapshot.json", 6, 5,
+          5 },
+        { "timestamp withheld", no_timestamp, DEFUPD_E_NOT_FOUND, "metadata/timestamp.json", 5, 5,
+          5 },
+    };
+
+    TRY(attacks);
 }
 
 static void no_byte_beyond_the_limit_is_asked_for(void)
@@ -443,7 +531,17 @@ static void what_was_verified_before_a_failure_stays_and_is_not_fetched_again(vo
 
 int main(void)
 {
-    T_RUN(each_attack_is_refused_by_its_name_and_a_good_source_heals);
+    T_RUN(an_honest_repository_is_followed);
+    T_RUN(arbitrary_software_is_refused);
+    T_RUN(a_root_is_never_rolled_back);
+    T_RUN(a_timestamp_is_never_rolled_back);
+    T_RUN(a_snapshot_is_never_rolled_back);
+    T_RUN(targets_are_never_rolled_back);
+    T_RUN(a_delegated_role_is_never_rolled_back_nor_taken_away);
+    T_RUN(metadata_that_has_expired_is_refused);
+    T_RUN(files_of_different_moments_do_not_mix);
+    T_RUN(endless_data_ends_at_the_limit);
+    T_RUN(garbage_and_withheld_files_are_told_by_name);
     T_RUN(no_byte_beyond_the_limit_is_asked_for);
     T_RUN(a_frozen_client_notices_when_its_timestamp_expires);
     T_RUN(grace_forgives_timestamp_and_snapshot_and_nothing_else);

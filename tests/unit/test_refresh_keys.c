@@ -75,6 +75,7 @@ static void roots_are_followed_when_old_and_new_keys_have_signed(void)
         }
         repo_publish(&r);
         end_init(&e, &r);
+        T_OK(end_pin(&e, "metadata/1.root.json", &err), &err);
         rc = end_cycle(&e, NOW, &err);
         if (rc != (row[i].good == count ? DEFUPD_OK : DEFUPD_E_SIGNATURE) ||
             end_version(&e, "root") != (uint64_t)row[i].good) {
@@ -173,6 +174,93 @@ static void one_key_under_two_ids_counts_once(void)
     end_init(&e, &r);
     T_FAILS(end_cycle(&e, NOW, &err), DEFUPD_E_SIGNATURE, &err);
     T_CHECK(strstr(err.message, "1 valid signatures") != NULL);
+}
+
+/* The threshold is reached, and one signature stands there twice: "not allowed" (4.2). */
+static void a_signature_that_is_listed_twice_spoils_the_file(void)
+{
+    for (size_t i = 0; i < 3; i++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        defupd_error err = { 0 };
+        struct role *const which[] = { &r.timestamp, &r.snapshot, &r.targets };
+
+        repo_init(&r);
+        which[i]->signers[1] = which[i]->signers[0];
+        repo_publish(&r);
+        end_init(&e, &r);
+        T_FAILS(end_cycle(&e, NOW, &err), DEFUPD_E_SIGNATURE, &err);
+        T_CHECK(strstr(err.message, ": two signatures of key ") != NULL &&
+                strstr(err.message, which[i]->name) != NULL);
+        which[i]->signers[1] = 0;
+        repo_next(&r);
+        T_OK(end_cycle(&e, NOW, &err), &err);
+    }
+}
+
+/* A thief has one key of three, two are needed: he signs with it in his own name and in those of
+ * the other two. */
+static void forge(struct repo *r, const char *path, const int honest[2], int stolen)
+{
+    DU_AUTO_JSON *envelope = NULL;
+    DU_AUTO_BUF text = DU_BUF(100000);
+    defupd_error err = { 0 };
+
+    T_OK(du_json_parse(&envelope, du_buf_bytes(&files_find(&r->files, path)->bytes), "t", &err),
+         &err);
+    for (int i = 0; i < 2; i++) {
+        char id[65];
+        key_id(honest[i], id);
+        sign_with(envelope, id, stolen);
+    }
+    T_OK(du_json_pretty(envelope, &text, &err), &err);
+    files_put(&r->files, path, du_buf_bytes(&text));
+}
+
+static void stolen_keys_below_a_threshold_sign_nothing(void)
+{
+    static const char *const path[] = { "metadata/2.root.json", "metadata/timestamp.json",
+                                        "metadata/2.snapshot.json", "metadata/2.targets.json",
+                                        "metadata/2.ips.json" };
+
+    for (int which = 0; which < 5; which++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        DU_AUTO_BUF out = DU_BUF(1000);
+        defupd_error err = { 0 };
+        static const int honest[] = { 30, 31 };
+        struct role *role;
+
+        repo_init(&r);
+        (void)repo_delegate(&r, "targets", "ips", "ips/*", 5);
+        r.target[r.target_count++] = (struct target){ "ips", "ips/manifest.xml", "<ips/>" };
+        r.hashes = false; /* or a digest would find it, and not the signature */
+        role = (struct role *const[]){ &r.root, &r.timestamp, &r.snapshot, &r.targets,
+                                       &r.delegated[0] }[which];
+        set_keys(role, &(const struct keys){ { 29, 30, 31 }, 2, { 30, 31 } });
+        repo_root(&r);
+        repo_publish(&r);
+        end_init(&e, &r);
+        T_OK(end_target(&e, NOW, "ips/manifest.xml", &out, &err), &err);
+        set_keys(role, &(const struct keys){ { 29, 30, 31 }, 2, { 29 } });
+        r.target[1].content = "<evil/>";
+        if (which == 0)
+            repo_next_root(&r);
+        repo_next(&r);
+        forge(&r, path[which], honest, 29);
+        if (which == 0)
+            r.root.version = 1;
+        T_FAILS(end_target(&e, NOW, "ips/manifest.xml", &out, &err), DEFUPD_E_SIGNATURE, &err);
+        T_CHECK(strstr(err.message, "1 valid signatures") != NULL &&
+                strstr(err.message, "expected at least 2") != NULL);
+        T_CHECK(end_version(&e, role->name) == 1);
+        /* two of the three do it */
+        set_keys(role, &(const struct keys){ { 29, 30, 31 }, 2, { 31, 29 } });
+        if (which == 0)
+            repo_next_root(&r);
+        repo_next(&r);
+        T_OK(end_target(&e, NOW, "ips/manifest.xml", &out, &err), &err);
+    }
 }
 
 static void strange_keys(struct du_json *content)
@@ -374,6 +462,8 @@ int main(void)
     T_RUN(roots_are_followed_when_old_and_new_keys_have_signed);
     T_RUN(other_roles_need_their_threshold_of_distinct_keys);
     T_RUN(one_key_under_two_ids_counts_once);
+    T_RUN(a_signature_that_is_listed_twice_spoils_the_file);
+    T_RUN(stolen_keys_below_a_threshold_sign_nothing);
     T_RUN(unknown_keys_and_fields_are_tolerated);
     T_RUN(an_endpoint_that_is_many_roots_behind_catches_up);
     T_RUN(rotated_online_keys_recover_from_a_fast_forward);

@@ -118,7 +118,7 @@ static void not_modified_that_was_not_asked_for_is_a_failure(void)
 
 static const char *const local_files[] = {
     "roots/1.root.json", "roots/2.root.json", "seen",           "timestamp.json", "snapshot.json",
-    "targets.json",      "ips.json",          "timestamp.etag", "local.target"
+    "targets.json",      "ips.json",          "timestamp.etag", "local.target",   "checked"
 };
 
 static void damage(struct end *e, const char *name, int how)
@@ -282,13 +282,53 @@ static void a_save_that_fails_is_said_and_the_next_cycle_completes(void)
         e.save_fails_at = at;
         rc = end_target(&e, NOW, "ips/manifest.xml", &out, &err);
         done = e.saves < at;
-        T_CHECK(rc == (done ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
+        T_CHECK(rc == (done || e.spared ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
         e.save_fails_at = 0;
         T_OK(end_target(&e, NOW, "ips/manifest.xml", &out, &err), &err);
         T_SAME(du_buf_text(&out), "<ips new/>");
         T_CHECK(end_version(&e, "root") == 3 && end_version(&e, "targets") == 6);
     }
     T_CHECK(done);
+}
+
+static uint64_t seen_of(struct end *e, const char *role)
+{
+    const struct file *file = files_find(&e->local, "seen");
+    DU_AUTO_TRUST *trust = NULL;
+    defupd_error err = { 0 };
+
+    T_OK(du_trust_new(&trust,
+                      du_buf_bytes(&files_find(&e->repo->files, "metadata/1.root.json")->bytes),
+                      "root", &err),
+         &err);
+    T_OK(du_trust_seen_read(trust, du_buf_bytes(&file->bytes), &err), &err);
+    return du_trust_seen(trust, role);
+}
+
+/* Whichever save is the last: no file of a role is newer than what `seen` on disk says. */
+static void what_was_seen_is_saved_before_the_role(void)
+{
+    static const char *const roles[] = { "root", "timestamp", "snapshot", "targets" };
+    bool done = false, ahead = false;
+
+    for (int at = 1; !done && at < 40; at++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        defupd_error err = { 0 };
+
+        prepare(&r, &e);
+        repo_next_root(&r);
+        repo_next(&r);
+        e.saves = 0;
+        e.save_fails_at = at;
+        done = end_cycle(&e, NOW, &err) == DEFUPD_OK && e.saves < at;
+        e.save_fails_at = 0;
+        for (size_t i = 0; i < 4; i++) {
+            T_CHECK(seen_of(&e, roles[i]) >= end_version(&e, roles[i]));
+            ahead = ahead || seen_of(&e, roles[i]) > end_version(&e, roles[i]);
+        }
+    }
+    T_CHECK(done && ahead);
 }
 
 static defupd_code load_with(struct end *e, const struct file *pin, defupd_error *err)
@@ -338,7 +378,132 @@ static void the_given_root_must_be_one_of_the_pinned_chain(void)
             DEFUPD_E_METADATA_FORMAT, &err);
     T_CHECK(empty.local.count == 0);
     T_OK(load_with(&empty, files_find(&r.files, "metadata/2.root.json"), &err), &err);
+    T_CHECK(empty.local.count == 0); /* until something of the repository verified by it */
+    T_OK(end_pin(&empty, "metadata/2.root.json", &err), &err);
     T_CHECK(files_find(&empty.local, "roots/2.root.json") != NULL);
+    T_OK(load_with(&empty, NULL, &err), &err);
+}
+
+/* Load with this file as the given root, and one cycle. */
+static defupd_code cycle_with(struct end *e, const struct file *pin, defupd_error *err)
+{
+    const struct du_refresh_options options = { .now = NOW,
+                                                .pin = du_buf_bytes(&pin->bytes),
+                                                .pin_name = "the given root" };
+    DU_AUTO_TRUST *trust = NULL;
+    bool unchanged;
+
+    e->requests[0] = '\0';
+    DU_TRY(du_refresh_load(&trust, end_io(e), &options, err));
+    return du_refresh_cycle(trust, &e->io, &options, &unchanged, err);
+}
+
+static void a_wrong_root_given_at_first_contact_can_be_put_right(void)
+{
+    /* another publisher's, of the same version or a higher one; then the right one is taken */
+    for (int version = 1; version <= 3; version++) {
+        AUTO_REPO r;
+        AUTO_REPO other;
+        AUTO_END e;
+        defupd_error err = { 0 };
+        char path[64];
+
+        repo_init(&r);
+        repo_next_root(&r);
+        repo_publish(&r);
+        repo_init(&other);
+        other.root.keys[0] = other.root.signers[0] = 77;
+        other.timestamp.keys[0] = 78;
+        other.root.version = version;
+        repo_root(&other);
+        end_init(&e, &r);
+        (void)snprintf(path, sizeof path, "metadata/%d.root.json", version);
+        T_FAILS(cycle_with(&e, files_find(&other.files, path), &err), DEFUPD_E_SIGNATURE, &err);
+        T_CHECK(e.local.count == 0);
+        T_OK(cycle_with(&e, files_find(&r.files, "metadata/1.root.json"), &err), &err);
+        T_CHECK(end_version(&e, "root") == 2 && end_version(&e, "timestamp") == 1);
+        /* and from then on the chain stands: the other one is refused by name */
+        T_FAILS(cycle_with(&e, files_find(&other.files, path), &err), DEFUPD_E_ROOT_MISMATCH, &err);
+        T_CHECK(strstr(err.message, "the given root (version ") != NULL);
+    }
+}
+
+static void the_first_verified_timestamp_pins_the_whole_chain(void)
+{
+    bool done = false;
+
+    for (int at = 1; !done && at < 20; at++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        defupd_error err = { 0 };
+        defupd_code rc;
+
+        repo_init(&r);
+        repo_next_root(&r);
+        repo_next_root(&r);
+        repo_publish(&r);
+        end_init(&e, &r);
+        e.fail_path = "metadata/timestamp.json";
+        e.fail_code = DEFUPD_E_TIMEOUT;
+        T_FAILS(end_cycle(&e, NOW, &err), DEFUPD_E_TIMEOUT, &err);
+        e.fail_path = NULL;
+        T_FAILS(end_cycle(&e, NOW + DAY, &err), DEFUPD_E_EXPIRED, &err);
+        T_CHECK(e.local.count == 0 && e.saves == 0);
+        /* a save that fails: nothing, or roots that follow each other; the next run completes it */
+        e.save_fails_at = at;
+        rc = end_cycle(&e, NOW, &err);
+        done = e.saves < at;
+        T_CHECK(rc == (done || e.spared ? DEFUPD_OK : DEFUPD_E_NO_SPACE));
+        T_CHECK(files_find(&e.local, "timestamp.json") == NULL || end_version(&e, "root") == 3);
+        e.save_fails_at = 0;
+        T_OK(end_cycle(&e, NOW, &err), &err);
+        T_CHECK(end_version(&e, "root") == 3 && end_version(&e, "targets") == 1);
+        T_CHECK(files_find(&e.local, "roots/1.root.json") != NULL &&
+                files_find(&e.local, "roots/2.root.json") != NULL);
+    }
+    T_CHECK(done);
+}
+
+/* The first source led along the chain and then failed; what it led to counts for the second. */
+static void roots_of_a_source_that_failed_are_pinned_with_the_next_ones(void)
+{
+    AUTO_REPO r;
+    AUTO_END e;
+    defupd_error err = { 0 };
+    const struct du_refresh_options options = { .now = NOW };
+    DU_AUTO_TRUST *trust = NULL;
+    bool unchanged;
+
+    repo_init(&r);
+    repo_next_root(&r);
+    repo_next_root(&r);
+    repo_publish(&r);
+    end_init(&e, &r);
+    e.fail_path = "metadata/timestamp.json";
+    e.fail_code = DEFUPD_E_TIMEOUT;
+    T_OK(end_open(&e, &trust, &err), &err);
+    T_FAILS(du_refresh_cycle(trust, &e.io, &options, &unchanged, &err), DEFUPD_E_TIMEOUT, &err);
+    e.fail_path = NULL;
+    T_OK(du_refresh_cycle(trust, &e.io, &options, &unchanged, &err), &err);
+    T_CHECK(end_version(&e, "root") == 3 && files_find(&e.local, "roots/1.root.json") != NULL);
+}
+
+/* Every file of the chain is lost, the timestamp is not: "not modified" verifies it all the same.
+ */
+static void a_lost_chain_is_pinned_again_by_a_timestamp_that_is_unchanged(void)
+{
+    AUTO_REPO r;
+    AUTO_END e;
+    defupd_error err = { 0 };
+    const int64_t late = NOW + 2 * DAY;
+
+    prepare(&r, &e);
+    files_remove(&e.local, "roots/1.root.json");
+    files_remove(&e.local, "roots/2.root.json");
+    T_FAILS(end_cycle(&e, late, &err), DEFUPD_E_EXPIRED, &err);
+    T_CHECK(end_version(&e, "root") == 0);
+    T_OK(end_cycle(&e, NOW, &err), &err);
+    T_CHECK(e.etag_hits > 0 && end_version(&e, "root") == 2);
 }
 
 static void a_local_chain_is_followed_link_by_link(void)
@@ -423,7 +588,12 @@ int main(void)
     T_RUN(a_target_is_fetched_once_and_again_when_it_changes);
     T_RUN(a_wrong_target_is_refused_and_not_kept);
     T_RUN(a_save_that_fails_is_said_and_the_next_cycle_completes);
+    T_RUN(what_was_seen_is_saved_before_the_role);
     T_RUN(the_given_root_must_be_one_of_the_pinned_chain);
+    T_RUN(a_wrong_root_given_at_first_contact_can_be_put_right);
+    T_RUN(the_first_verified_timestamp_pins_the_whole_chain);
+    T_RUN(roots_of_a_source_that_failed_are_pinned_with_the_next_ones);
+    T_RUN(a_lost_chain_is_pinned_again_by_a_timestamp_that_is_unchanged);
     T_RUN(a_local_chain_is_followed_link_by_link);
     T_RUN(plain_repositories_work_too);
     T_RUN(no_flipped_byte_changes_what_is_trusted);

@@ -189,6 +189,7 @@ static void each_field_is_checked_before_any_effect(void)
 
         prepare(&r);
         end_init(&e, &r);
+        T_OK(end_pin(&e, "metadata/1.root.json", &err), &err);
         r.edit_role = f->role;
         r.edit = edit_at;
         edit_path = f->path;
@@ -275,7 +276,8 @@ static void a_threshold_of_zero_signs_nothing(void)
     T_OK(du_doc_parse(&doc, (struct du_bytes){ (const unsigned char *)text, sizeof text - 1 }, 100,
                       "x", &err),
          &err);
-    T_FAILS(du_doc_verify(doc, keys, role, "nobody", "x", &err), DEFUPD_E_METADATA_FORMAT, &err);
+    T_FAILS(du_doc_verify(doc, keys, role, NULL, "nobody", "x", &err), DEFUPD_E_METADATA_FORMAT,
+            &err);
 }
 
 static void list_name(void *user, const char *name)

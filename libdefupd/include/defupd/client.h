@@ -35,7 +35,8 @@ typedef struct defupd_client defupd_client;
 typedef struct defupd_client_options {
     uint32_t struct_size;        /**< Set by the INIT macro; lets the struct grow. */
     uint32_t connect_timeout_ms; /**< For each connection. Default 10 000. */
-    uint32_t stall_timeout_ms;   /**< Longest time without a byte. Default 30 000. */
+    uint32_t stall_timeout_ms;   /**< Longest time without a byte, and in which at least 1 KiB of
+                                      an answer that has begun must come. Default 30 000. */
     uint32_t total_timeout_ms;   /**< For all transfers of one call. Default 0: none. */
     uint32_t attempts;           /**< For each source. Default 1. At most 100. */
     uint32_t retention;          /**< Earlier generations kept. Default 1; at most 100. */
@@ -43,8 +44,10 @@ typedef struct defupd_client_options {
     uint32_t reserved;           /**< 0 */
     uint64_t max_tree_bytes;     /**< Of one release, unpacked. Default 4 GiB. */
     uint64_t trusted_root_bytes; /**< Length of trusted_root. */
-    const void *trusted_root; /**< Contents of the publisher's 1.root.json; needed once, to pin. */
-    const char *state_dir;    /**< Required, absolute. Made by the first call that changes it. */
+    const void *trusted_root;    /**< Contents of the publisher's 1.root.json; needed
+                                    until a source has given metadata that verifies by it: then it is
+                                    pinned. */
+    const char *state_dir;       /**< Required, absolute. Made by the first call that changes it. */
     const char *const *sources; /**< Base URLs (http, https, file), tried in order, NULL-terminated.
                                      NULL: only calls that need no network work. */
     const char *proxy;          /**< URL of a proxy for all sources. Default: none; the environment
@@ -60,12 +63,17 @@ typedef struct defupd_client_options {
     void *event_user;           /**< Handed to on_event. */
     defupd_log_fn on_log;       /**< Default: none. */
     void *log_user;             /**< Handed to on_log. */
+    const char *trusted_root_name; /**< What messages call trusted_root, such as its file's name.
+                                        Default "the given trusted root". */
+    uint64_t budget_bytes; /**< Object bytes that one call may fetch; a release that costs more
+                                is left alone, with DEFUPD_REASON_BUDGET. Default 0: no limit.
+                                With 1, only what is downloaded already is installed. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0                                                                     \
+            0, 0, 0, 0, 0, 0, 0, 0                                                               \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -74,8 +82,8 @@ enum {
     DEFUPD_REQUEST_DRY_RUN = 2,   /**< Decide and report; download no content, change nothing
                                        but metadata. */
     DEFUPD_REQUEST_ACCEPT_QUARANTINED = 4, /**< With a named version: take it all the same. */
-    DEFUPD_REQUEST_OVER_BUDGET = 8,        /**< With a named version: bytes do not count. */
-    DEFUPD_REQUEST_REPAIR = 16             /**< defupd_client_verify(): replace what is damaged. */
+    DEFUPD_REQUEST_OVER_BUDGET = 8, /**< With a named version: budget_bytes does not count. */
+    DEFUPD_REQUEST_REPAIR = 16      /**< defupd_client_verify(): replace what is damaged. */
 };
 
 /** What a call is about. Start from DEFUPD_REQUEST_INIT. Borrowed during the call. */

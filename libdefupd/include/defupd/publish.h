@@ -44,7 +44,8 @@ typedef defupd_code (*defupd_repo_passphrase_fn)(void *user, const char *file, i
 typedef enum defupd_repo_phase {
     DEFUPD_REPO_READING = 1,  /**< A tree is read and hashed. How much it holds is not known yet. */
     DEFUPD_REPO_BUNDLING = 2, /**< It becomes an object. */
-    DEFUPD_REPO_CHECKING = 3  /**< A release's objects are read and unpacked. */
+    DEFUPD_REPO_CHECKING = 3, /**< A release's objects are read and unpacked. */
+    DEFUPD_REPO_DELTAS = 4    /**< Deltas are made; the bytes are those of all trees at work. */
 } defupd_repo_phase;
 
 /** How far it is. */
@@ -284,14 +285,41 @@ typedef struct defupd_repo_added {
     uint64_t releases;     /**< In the manifest now. */
     uint64_t oldest;       /**< The lowest version in it. */
     uint64_t dropped;      /**< Old releases that left the manifest by this one. */
+    uint64_t deltas;       /**< That lead to this release. */
+    uint64_t delta_bytes;  /**< Sum of their objects. */
     char tree[72];         /**< Digest of the tree's index, hex. */
     char object[72];       /**< Digest of the bundle, hex. */
 } defupd_repo_added;
 
-#define DEFUPD_REPO_ADDED_INIT                                                 \
-    {                                                                          \
-        (uint32_t)sizeof(defupd_repo_added), 0, 0, 0, 0, 0, 0, 0, 0, 0, "", "" \
+#define DEFUPD_REPO_ADDED_INIT                                                       \
+    {                                                                                \
+        (uint32_t)sizeof(defupd_repo_added), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", "" \
     }
+
+/** What became of a delta. */
+typedef enum defupd_repo_delta_state {
+    DEFUPD_REPO_DELTA_MADE = 1,      /**< It is published. */
+    DEFUPD_REPO_DELTA_DEAR = 2,      /**< It costs more than 0.9 of the bundle: not published. */
+    DEFUPD_REPO_DELTA_NO_SOURCE = 3, /**< The source's bundle is not there or not right. */
+    DEFUPD_REPO_DELTA_WRONG = 4 /**< Applied, it did not give the tree: not published. This is a
+                                     bug; the release is published without it. */
+} defupd_repo_delta_state;
+
+/** One delta to a release that is being published. */
+typedef struct defupd_repo_delta {
+    uint32_t struct_size;
+    uint32_t state;      /**< A defupd_repo_delta_state. */
+    uint64_t from;       /**< Version it starts from. */
+    uint64_t bytes;      /**< Of its object; 0 when it was not made. */
+    uint64_t full_bytes; /**< Of the release's bundle. */
+    uint64_t ms;         /**< What making and proving it took. */
+    char object[72];     /**< Its digest, hex; "" when it was not made. */
+    const char *why;     /**< One line about one that could not be made; else "". */
+} defupd_repo_delta;
+
+typedef void (*defupd_repo_delta_fn)(void *user, const defupd_repo_delta *delta);
+
+#define DEFUPD_REPO_DELTAS_MAX 12
 
 /** A release to publish. Start from DEFUPD_REPO_RELEASE_INIT. Borrowed during the call. */
 typedef struct defupd_repo_release {
@@ -305,19 +333,34 @@ typedef struct defupd_repo_release {
     const char *licence_class; /**< `class` of the manifest. Default: none. */
     const char *note;          /**< Default: none. At most 256 bytes. */
     defupd_repo_added *added;  /**< Filled on success. Default: none. */
+    uint32_t deltas;    /**< Make at most so many, up to DEFUPD_REPO_DELTAS_MAX. Default: that. */
+    uint32_t no_deltas; /**< 1: make none. */
+    uint32_t jobs;      /**< Deltas that are made at a time, at most 64. Default: all processors. */
+    uint32_t reserved;  /**< 0 */
+    uint64_t
+        memory_bytes; /**< For all of them together, at least 64 MiB. With less than 6 bytes for
+                           each byte of an old tree only a part of it is searched. Default
+                           4 GiB. */
+    defupd_repo_delta_fn on_delta; /**< Each delta, nearest source first, once all are ready.
+                                        Default: none. */
+    void *user;
 } defupd_repo_release;
 
-#define DEFUPD_REPO_RELEASE_INIT                                         \
-    {                                                                    \
-        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_RELEASE_INIT                                                              \
+    {                                                                                         \
+        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /**
- * Bundle a tree and publish it: object, manifest, targets, snapshot, timestamp, in this order.
+ * Bundle a tree, make deltas to it from earlier releases, and publish it: objects, manifest,
+ * targets, snapshot, timestamp, in this order. The trees of earlier releases are taken from their
+ * bundles in the repository; each delta is applied once before it is published. A release gets
+ * deltas when it is made, and keeps them while it is the newest or the one before.
  * DEFUPD_E_INVALID, DEFUPD_E_TREE_FORBIDDEN (the message names the path), DEFUPD_E_VERSION_ORDER,
  * DEFUPD_E_KEY, DEFUPD_E_REPO, DEFUPD_E_PIN, DEFUPD_E_BUSY, DEFUPD_E_PENDING, DEFUPD_E_CANCELLED,
  * DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the repository as it was. A
- * manifest keeps the newest 30 releases, fewer when they do not fit in 16 KiB. @since 0.1
+ * manifest keeps the newest 30 releases, and two more where they fit in 16 KiB; when it is too
+ * long, spaced deltas go first, then the oldest releases. @since 0.1
  */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *repo,
                                                                  const defupd_repo_release *release,
@@ -328,6 +371,34 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *re
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_refresh(defupd_repo *repo,
                                                              defupd_error *error);
 
+/** What may go, and what went. Start from DEFUPD_REPO_PRUNING_INIT. */
+typedef struct defupd_repo_pruning {
+    uint32_t struct_size;
+    uint32_t days;     /**< What was superseded within these days stays. Default, and least: 7. */
+    uint32_t dry_run;  /**< 1: tell, and remove nothing. */
+    uint32_t reserved; /**< 0 */
+    defupd_repo_say_fn on_file; /**< Path of each file that goes. Default: none. */
+    void *user;
+    uint64_t files; /**< Out: that went. */
+    uint64_t bytes; /**< Out: their sizes. */
+} defupd_repo_pruning;
+
+#define DEFUPD_REPO_PRUNING_INIT                                   \
+    {                                                              \
+        (uint32_t)sizeof(defupd_repo_pruning), 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/**
+ * Remove what no reader can ask for any more: metadata, manifests and objects that neither the
+ * published state names, nor any that was published within the last days. Roots stay for ever; so
+ * does what a pending change names, and every file that is not of a repository. Needs no private
+ * key. DEFUPD_E_INVALID, DEFUPD_E_REPO (what is published does not verify: nothing was removed),
+ * DEFUPD_E_BUSY, DEFUPD_E_CANCELLED, DEFUPD_E_IO. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_prune(defupd_repo *repo,
+                                                           defupd_repo_pruning *pruning,
+                                                           defupd_error *error);
+
 /** A component, as far as it was found right. */
 typedef struct defupd_repo_component {
     uint32_t struct_size;
@@ -335,6 +406,7 @@ typedef struct defupd_repo_component {
     uint64_t newest;       /**< The highest version; 0: none. */
     uint64_t objects;      /**< Objects that its releases name, each counted once. */
     uint64_t object_bytes; /**< Their sizes. */
+    uint64_t deltas;       /**< Deltas that were applied and gave their tree. */
     const char *component;
     const char *role; /**< Who signs its manifest: "targets", or the component's own role. */
 } defupd_repo_component;
@@ -359,7 +431,8 @@ typedef struct defupd_repo_audit {
 
 /**
  * Check a whole repository as a client and an auditor would: signatures, digests, every object
- * present, right, and unpacking to its tree. Needs no private key; where a root is pinned in the
+ * present and right, each bundle unpacking to its tree, each delta leading to its tree from that of
+ * its source. Needs no private key; where a root is pinned in the
  * keys directory, the repository's must go on from it. DEFUPD_E_REPO when there is any defect,
  * DEFUPD_E_CANCELLED, DEFUPD_E_CANNOT_CREATE, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. @since 0.1
  */
