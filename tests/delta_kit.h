@@ -5,6 +5,7 @@
 #define DELTA_KIT_H
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,7 +222,8 @@ struct dk_writer {
     struct du_buf raw[DK_STREAMS];
     int coder[DK_STREAMS];    /* 0: as they are; else 1 + lc + 9 * (lp + 5 * pb) */
     unsigned cut[DK_STREAMS]; /* bytes left out at the end of an LZMA stream */
-    struct du_bytes dict;     /* of the literals */
+    struct du_bytes paths;    /* the preset dictionary of the list of files */
+    struct du_bytes dict;     /* that of the literals */
 };
 
 static inline void dk_bytes(struct dk_writer *w, enum dk_stream stream, const void *bytes,
@@ -314,10 +316,12 @@ static inline void dk_copy(struct dk_writer *w, uint64_t count, int64_t seek)
 /* Raw LZMA, without its first byte, without end marker; the dictionary's size by the rule. */
 static inline void dk_lzma(struct du_buf *out, const struct dk_writer *w, int stream)
 {
-    static const uint32_t most[DK_STREAMS] = { 256, 128, 256, 256, 128,  256,
+    static const uint32_t most[DK_STREAMS] = { 512, 128, 256, 256, 128,  256,
                                                256, 256, 512, 512, 1024, 4096 };
     const struct du_buf *raw = &w->raw[stream];
-    const struct du_bytes dict = stream == DK_LITERALS ? w->dict : (struct du_bytes){ 0 };
+    const struct du_bytes dict = stream == DK_FILES      ? w->paths
+                                 : stream == DK_LITERALS ? w->dict
+                                                         : (struct du_bytes){ 0 };
     const size_t need = raw->len + dict.len;
     const unsigned coder = (unsigned)w->coder[stream] - 1;
     lzma_options_lzma options;

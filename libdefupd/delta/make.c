@@ -78,7 +78,7 @@ static defupd_code match_content(struct maker *m, struct du_place *place,
     DU_AUTO_FD fd = -1;
 
     DU_TRY(open_new(m, place, content->file, &fd, err));
-    content->copy = m->all.count;
+    content->copy = m->all.first = m->all.count;
     for (uint64_t at = 0; at < content->size;) {
         const uint64_t left = content->size - at;
         const size_t count = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;

@@ -89,6 +89,7 @@ struct du_copy {
 struct du_copies {
     struct du_copy *item;
     size_t count, cap;
+    size_t first; /* of the content that is being searched */
 };
 
 DEFUPD_MUST_CHECK defupd_code du_copies_add(struct du_copies *copies, const struct du_copy *copy,

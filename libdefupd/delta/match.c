@@ -110,7 +110,8 @@ static defupd_code add_copy(struct matcher *m, size_t start, uint64_t from, uint
     while (count > 0) {
         const uint64_t left = du_corpus_segment_end(m->corpus, from) - from;
         const uint64_t part = count < left ? count : left;
-        struct du_copy *last = m->copies->count > 0 ? &m->copies->item[m->copies->count - 1] : NULL;
+        struct du_copy *last =
+            m->copies->count > m->copies->first ? &m->copies->item[m->copies->count - 1] : NULL;
 
         if (last != NULL && last->at + last->count == at && last->from + last->count == from &&
             at == m->at && at > 0 && start == 0 &&

@@ -141,6 +141,7 @@ static defupd_code go_back(struct back *back, struct du_part *part, uint64_t ver
     part->row->item.action = DEFUPD_ACTION_ROLLBACK;
     part->row->item.to_version = version;
     part->row->item.via = "disk";
+    (void)snprintf(part->row->how, sizeof part->row->how, "on disk");
     memcpy(part->row->to_label, member.label, sizeof part->row->to_label);
     part->staged = true;
     return du_generation_put(&back->next, &member, err);

@@ -90,23 +90,25 @@ static void add_rounds(defupd_repo *repo, enum fault_mode mode, int error)
 
     for (struct fault f = fault_start(mode, error); fault_round(&f); rounds++) {
         const int before = open_descriptors();
+        defupd_repo_added added = DEFUPD_REPO_ADDED_INIT;
         defupd_error err = { 0 };
         defupd_code rc;
         uint64_t version;
 
         restore(false);
         repo->sys = &failing_sys;
-        rc = t_add(repo, "tetra", 2, "tree-2", NULL, &err);
+        rc = t_add_deltas(repo, "tetra", 2, "tree-2", 12, &added, &err);
         fault_stop(&f);
         repo->sys = &fast_sys;
         version = published(repo);
         if (rc == DEFUPD_OK)
-            T_CHECK(version == 2);
+            T_CHECK(version == 2 && added.deltas <= 1);
         else
             T_CHECK((version == 1 || version == 2) && err.message[0] != '\0');
         check_verifies(repo);
-        T_OK(t_add(repo, "tetra", 3, "tree-3", NULL, &err), &err);
-        T_CHECK(published(repo) == 3);
+        T_OK(t_add_deltas(repo, "tetra", 3, "tree-3", 12, &added, &err), &err);
+        T_CHECK(published(repo) == 3 && added.deltas == version);
+        T_CHECK(access("repo/objects/work.tmp", F_OK) != 0);
         check_verifies(repo);
         T_CHECK(open_descriptors() == before);
         if (t_failed > 0) {
@@ -134,6 +136,47 @@ static void readers_find_the_old_or_the_new_release(void)
     add_rounds(repo, FAULT_ONCE, EIO);
     if (t_failed == 0)
         add_rounds(repo, FAULT_FROM_THEN_ON, ENOSPC);
+}
+
+/* What goes is named by nobody, so it does not matter how much of it has gone. */
+static void a_prune_that_was_cut_short_goes_on(void)
+{
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+
+    t_tree("tree-1", "one");
+    t_tree("tree-2", "two");
+    init(repo);
+    for (uint64_t v = 1; v <= 5; v++)
+        T_OK(t_add_deltas(repo, "tetra", v, v % 2 == 0 ? "tree-2" : "tree-1", 12, NULL, &err),
+             &err);
+    T_CHECK(t_shell("mkdir repo/objects/work.tmp && touch repo/objects/work.tmp/bundle "
+                    "repo/metadata/x.tmp && find repo -exec touch -d '9 days ago' {} + && cp -a "
+                    "repo base") == 0);
+    for (size_t m = 0; m < 2; m++) {
+        for (struct fault f = fault_start(modes[m], EIO); fault_round(&f);) {
+            defupd_repo_pruning pruning = DEFUPD_REPO_PRUNING_INIT;
+            const int before = open_descriptors();
+
+            T_CHECK(t_shell("rm -rf repo && cp -a base repo") == 0);
+            repo->sys = &failing_sys;
+            const defupd_code rc = defupd_repo_prune(repo, &pruning, &err);
+            fault_stop(&f);
+            repo->sys = &fast_sys;
+            T_CHECK(rc != DEFUPD_OK || !f.hit || pruning.files > 0);
+            check_verifies(repo);
+            T_OK(defupd_repo_prune(repo, &pruning, &err), &err);
+            check_verifies(repo);
+            T_CHECK(t_shell("test $(ls repo/metadata | wc -l) = 4 && test $(ls repo/targets/tetra "
+                            "| wc -l) = 1 && test -z \"$(find repo -name '*.tmp')\"") == 0);
+            T_CHECK(open_descriptors() == before);
+            if (t_failed > 0) {
+                printf("# in round %d, mode %zu, result %d\n", f.fail_at, m, (int)rc);
+                return;
+            }
+            f.fail_at += stride() - 1;
+        }
+    }
 }
 
 static void a_failed_refresh_leaves_a_repository_that_verifies(void)
@@ -393,6 +436,7 @@ int main(void)
 {
     make_tables();
     T_RUN(readers_find_the_old_or_the_new_release);
+    T_RUN(a_prune_that_was_cut_short_goes_on);
     T_RUN(a_failed_refresh_leaves_a_repository_that_verifies);
     T_RUN(a_change_of_keys_is_seen_whole_or_not_at_all);
     T_RUN(a_lost_keys_replacement_goes_on_where_it_was_cut);

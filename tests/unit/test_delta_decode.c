@@ -7,6 +7,7 @@
 static const char *const names[] = { "a", "b/one", "b/two" };
 static const size_t sizes[] = { 6, 6, 8 };
 static const char old_text[] = "alpha\nbravo\ncharlie\n";
+static const struct du_bytes paths = { (const unsigned char *)"a\nb/one\nb/two\n", 14 };
 
 /* Decode and compare. */
 static void makes_of(const struct du_index *index, struct du_bytes old, const struct dk_writer *w,
@@ -422,7 +423,7 @@ static void streams_may_be_lzma_of_any_setting(void)
     for (int lc = 0; lc <= 4; lc++) {
         for (int lp = 0; lp + lc <= 4; lp++) {
             for (int pb = 0; pb <= 4; pb += 2) {
-                DK_WRITER w = { 0 };
+                DK_WRITER w = { .paths = paths };
 
                 dk_change_file(&w, 6);
                 dk_drop_files(&w, 2);
@@ -526,6 +527,57 @@ static void streams_may_be_longer_than_their_windows(void)
     for (int i = 1; i < DK_STREAMS; i++)
         w.coder[i] = 1 + 3;
     makes_of(&index, (struct du_bytes){ old, size[0] }, &w, want.data, want.len);
+}
+
+/* A file of each of the old paths' names with an x before it; the list is coded with `dict`. */
+static void list_makes(const char *const *path, size_t count, struct du_bytes dict)
+{
+    DU_AUTO_FREE size_t *size = calloc(count, sizeof *size);
+    DU_AUTO_BUF want = DU_BUF(SIZE_MAX / 2);
+    DU_AUTO_INDEX index = { 0 };
+    DK_WRITER w = { .paths = dict, .coder[DK_FILES] = 1 + 3 };
+
+    dk_index(&index, path, size, count);
+    dk_drop_files(&w, count);
+    for (size_t i = 0; i < count; i += 1 + count / 50) {
+        char name[1100];
+
+        (void)snprintf(name, sizeof name, "x%.1000s", path[i]);
+        dk_new_file(&w, false, name, 0);
+        dk_add(&want, "make - ", 7);
+        dk_add(&want, name, strlen(name));
+        dk_add(&want, " 0\n\n", 4);
+    }
+    makes_of(&index, (struct du_bytes){ NULL, 0 }, &w, want.data, want.len);
+}
+
+/* Every path, as long as they have 384 KiB with their line's ends; then every second, every third.
+ */
+static void the_list_of_files_knows_the_old_paths(void)
+{
+    enum { MOST = 384 << 10, FILES = 4 * 2048, LONG = MOST / 2048 };
+    static char name[FILES][LONG + 1];
+    static const char *path[FILES];
+    static const size_t counts[] = { 1, 100, 2048, 2049, 4096, 4097, 2 * 2048 + 2, FILES };
+    static const size_t every[] = { 1, 1, 1, 2, 2, 3, 3, 4 };
+    uint64_t seed = 17;
+
+    for (size_t i = 0; i < FILES; i++) { /* of LONG - 1 bytes */
+        int len = snprintf(name[i], sizeof name[i], "%05zu-", i);
+
+        for (; len < LONG - 1; len++)
+            name[i][len] = (char)('a' + dk_random(&seed) % 26);
+        path[i] = name[i];
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        DU_AUTO_BUF dict = DU_BUF(MOST);
+
+        for (size_t k = 0; k < counts[i]; k += every[i]) {
+            dk_add(&dict, path[k], strlen(path[k]));
+            dk_add(&dict, "\n", 1);
+        }
+        list_makes(path, counts[i], du_buf_bytes(&dict));
+    }
 }
 
 #define CONTEXT_OLD (5U << 20)
@@ -651,6 +703,7 @@ int main(void)
     T_RUN(streams_may_be_lzma_of_any_setting);
     T_RUN(bytes_at_the_end_of_an_lzma_stream_may_be_left_out);
     T_RUN(streams_may_be_longer_than_their_windows);
+    T_RUN(the_list_of_files_knows_the_old_paths);
     T_RUN(literals_know_what_stood_around_them);
     T_RUN(context_of_new_files_is_at_the_cursor);
     return T_DONE();

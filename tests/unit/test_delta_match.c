@@ -30,3 +30,45 @@ static void make_corpus(struct du_corpus *corpus, const unsigned char *bytes, si
     while (next <= 65536)
         corpus->bucket[next++] = (uint32_t)count;
 }
+
+static void fill_random(unsigned char *bytes, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (unsigned char)(dk_random(&seed) >> 32);
+}
+
+static bool is_copy(const struct du_copy *copy, uint64_t at, uint64_t from, uint64_t count)
+{
+    return copy->at == at && copy->from == from && copy->count == count;
+}
+
+/* A content's second piece begins with a copy that would go on from the last one of the content
+ * before, which happens to be as long as the first piece. */
+static void a_copy_goes_on_from_the_piece_before_but_not_from_another_content(void)
+{
+    unsigned char old[1000];
+
+    fill_random(old, sizeof old, 7);
+    for (int same = 0; same < 2; same++) {
+        struct du_copies copies = { 0 };
+        struct du_corpus corpus;
+        defupd_error err = { 0 };
+
+        make_corpus(&corpus, old, sizeof old);
+        T_OK(du_copies_add(&copies, &(struct du_copy){ 0, 0, 500 }, &err), &err);
+        copies.first = same == 1 ? 0 : 1;
+        T_OK(du_match(&copies, &corpus, old + 500, 300, 500, 500, NULL, &err), &err);
+        T_CHECK(copies.count == (same == 1 ? 1 : 2));
+        T_CHECK(is_copy(&copies.item[0], 0, 0, same == 1 ? 800 : 500));
+        T_CHECK(same == 1 || is_copy(&copies.item[1], 500, 500, 300));
+        free(copies.item);
+        corpus.segment = NULL;
+        du_corpus_free(&corpus);
+    }
+}
+
+int main(void)
+{
+    T_RUN(a_copy_goes_on_from_the_piece_before_but_not_from_another_content);
+    return T_DONE();
+}

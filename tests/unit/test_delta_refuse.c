@@ -6,6 +6,7 @@
 static const char *const names[] = { "a", "b/one", "b/two" };
 static const size_t sizes[] = { 6, 6, 8 };
 static const char old_text[] = "alpha\nbravo\ncharlie\n";
+static const struct du_bytes paths = { (const unsigned char *)"a\nb/one\nb/two\n", 14 };
 
 static struct dk_host host_of(struct du_bytes delta, const struct du_index *index)
 {
@@ -60,6 +61,7 @@ static void accepts(const struct dk_writer *w)
 /* Something of everything; right. */
 static void fill(struct dk_writer *w)
 {
+    w->paths = paths;
     dk_change_file(w, 7);
     dk_literal(w, "L", 1);
     dk_copy(w, 6, 0);
@@ -270,6 +272,7 @@ static void unknown_coders_are_refused(void)
 
         dk_keep_files(&w, 3);
         w.coder[DK_FILES] = 1;
+        w.paths = paths;
         dk_finish(&w, &delta);
         T_CHECK(delta.data[6] == 0);
         delta.data[6] = (unsigned char)coder;
@@ -456,6 +459,23 @@ static void passing_no_file_or_too_many_is_refused(void)
     }
 }
 
+/* As many as an index may have, and one more. */
+static void a_list_without_an_end_is_refused(void)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        DK_WRITER w = { .paths = paths };
+
+        dk_drop_files(&w, 3);
+        for (unsigned i = 0; i < DU_INDEX_FILES_MAX + more; i++)
+            dk_bytes(&w, DK_FILES, "\3\0\0\0", 4);
+        w.coder[DK_FILES] = 1;
+        if (more == 0)
+            accepts(&w);
+        else
+            refuses(&w, LIST "with too many files");
+    }
+}
+
 /* --- the host --- */
 
 static defupd_code fail_old(void *user, uint64_t at, void *bytes, size_t count, defupd_error *err)
@@ -518,6 +538,7 @@ int main(void)
     T_RUN(unknown_kinds_of_files_are_refused);
     T_RUN(old_files_that_are_none_are_refused);
     T_RUN(passing_no_file_or_too_many_is_refused);
+    T_RUN(a_list_without_an_end_is_refused);
     T_RUN(what_the_host_says_ends_the_work);
     return T_DONE();
 }
