@@ -86,7 +86,7 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "one. Needs no network. The version left behind is skipped by later updates until unhold, or "
       "until it is named: update C@V." },
     { AG_CMD_HOLD, AG_WORDS_ONE, 0, WAIT, "hold", "C", "keep a component at its version",
-      "Until unhold. May be given before the component is installed." },
+      "Until unhold. May be given before the component is installed or known; status shows it." },
     { AG_CMD_UNHOLD, AG_WORDS_ONE, 0, WAIT, "unhold", "C", "let a component be updated again",
       "Removes a hold, a pin, and the skip that a rollback left." },
     { AG_CMD_PIN, AG_WORDS_PIN, 0, WAIT, "pin", "C@V", "let a component go to one version only",

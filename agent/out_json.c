@@ -47,7 +47,10 @@ static bool add_item(json_t *array, const defupd_report_item *item)
            ag_json_number(row, "newest", item->newest) &&
            ag_json_number(row, "bytes", item->bytes) &&
            ag_json_number(row, "full_bytes", item->full_bytes) &&
-           ag_json_number(row, "objects", item->objects) && ag_json_text(row, "via", item->via);
+           ag_json_number(row, "objects", item->objects) && ag_json_text(row, "via", item->via) &&
+           ag_json_number(row, "base", item->base_version) &&
+           ag_json_number(row, "through", item->through_version) &&
+           ag_json_text(row, "how", item->how);
 }
 
 static bool add_report(json_t *doc, const struct ag_result *result)
@@ -92,7 +95,8 @@ static bool add_component(json_t *array, const defupd_component_status *item)
            ag_json_number(row, "next_attempt", (uint64_t)item->next_attempt) &&
            ag_json_number(row, "size", item->size) && ag_json_number(row, "files", item->files) &&
            ag_json_text(row, "tree", item->tree) && ag_json_text(row, "path", item->path) &&
-           ag_json_text(row, "source", item->source);
+           ag_json_text(row, "source", item->source) &&
+           ag_json_text(row, "path_text", item->path_text);
 }
 
 static bool add_status(json_t *doc, const defupd_status *status)

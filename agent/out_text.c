@@ -61,18 +61,12 @@ void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
     }
 }
 
-/* "[delta, 1.2 MB]", "[from disk]", "". */
-static const char *cost(char out[64], const defupd_report_item *item)
+/* What deltas spare, against the full bundles. */
+static uint64_t saved_by(const defupd_report_item *item)
 {
-    char bytes[AG_AMOUNT];
-
-    if (!is_set(item->via))
-        out[0] = '\0';
-    else if (item->bytes == 0)
-        (void)snprintf(out, 64, " [%.30s]", item->via);
-    else
-        (void)snprintf(out, 64, " [%.30s, %s]", item->via, ag_bytes(bytes, item->bytes));
-    return out;
+    return item->base_version != 0 && item->code == DEFUPD_OK && item->full_bytes > item->bytes
+               ? item->full_bytes - item->bytes
+               : 0;
 }
 
 /* Why nothing is done; "" when there is nothing to say. */
@@ -96,31 +90,46 @@ static const char *why(char *out, size_t size, const defupd_report_item *item)
     return out;
 }
 
-static void report_rows(struct ag_table *table, const struct ag_result *result, uint32_t *planned,
-                        uint64_t *bytes)
+#define AG_SPARED (AG_AMOUNT + 24)
+
+/* "; 1.0 MB saved by deltas" */
+static const char *say_saved(char out[AG_SPARED], uint64_t saved)
+{
+    char amount[AG_AMOUNT];
+
+    out[0] = '\0';
+    if (saved > 0)
+        (void)snprintf(out, AG_SPARED, "; %s saved by deltas", ag_bytes(amount, saved));
+    return out;
+}
+
+/* What all that is planned costs. */
+struct costs {
+    uint32_t planned;
+    uint64_t bytes, saved; /* for people: they wrap with no harm */
+};
+
+static void report_rows(struct ag_table *table, const struct ag_result *result, struct costs *costs)
 {
     const defupd_report_item *item;
 
     for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
         const bool acts = item->action != DEFUPD_ACTION_NONE && item->code == DEFUPD_OK;
         const bool target = item->action != DEFUPD_ACTION_NONE;
-        char from[AG_VERSION], to[AG_VERSION], fetch[AG_AMOUNT], full[AG_AMOUNT + 12] = "";
-        char reason[600], saved[AG_AMOUNT];
+        char from[AG_VERSION], to[AG_VERSION], fetch[AG_AMOUNT], reason[600];
 
         if (acts) {
-            (*planned)++;
-            *bytes += item->bytes; /* for people: wraps with no harm */
+            costs->planned++;
+            costs->bytes += item->bytes;
+            costs->saved += saved_by(item);
         }
-        if (acts && item->full_bytes > item->bytes && item->bytes > 0)
-            (void)snprintf(full, sizeof full, " (full: %s)", ag_bytes(saved, item->full_bytes));
-        (void)snprintf(reason, sizeof reason, "%s%s", acts ? item->via : "", full);
         ag_table_row(table, (const char *const[]){
                                 item->component,
                                 ag_version_text(from, item->from_version, item->from_label),
                                 target ? ag_version_text(to, item->to_version, item->to_label)
                                        : ag_version_text(to, item->newest, NULL),
                                 acts ? ag_bytes(fetch, item->bytes) : "-",
-                                acts ? reason : why(reason, sizeof reason, item) });
+                                acts ? item->how : why(reason, sizeof reason, item) });
     }
 }
 
@@ -139,10 +148,9 @@ static bool came_to_components(const struct ag_result *result)
 static void check_text(FILE *out, const struct ag_result *result)
 {
     const char *source;
-    char amount[AG_AMOUNT];
+    char amount[AG_AMOUNT], spared[AG_SPARED];
     struct ag_table table;
-    uint32_t planned = 0;
-    uint64_t bytes = 0;
+    struct costs costs = { 0 };
 
     if (result->report == NULL || !came_to_components(result))
         return;
@@ -154,11 +162,12 @@ static void check_text(FILE *out, const struct ag_result *result)
     ag_table_start(
         &table, 1u << 3,
         (const char *const[]){ "COMPONENT", "INSTALLED", "AVAILABLE", "FETCH", "HOW", NULL });
-    report_rows(&table, result, &planned, &bytes);
+    report_rows(&table, result, &costs);
     ag_table_end(&table, out);
-    if (planned > 0)
-        ag_line(out, "%u to update, %s to fetch%s%s.", planned, ag_bytes(amount, bytes),
-                is_set(source) ? " from " : "", is_set(source) ? source : "");
+    if (costs.planned > 0)
+        ag_line(out, "%u to update, %s to fetch%s%s%s.", costs.planned,
+                ag_bytes(amount, costs.bytes), is_set(source) ? " from " : "",
+                is_set(source) ? source : "", say_saved(spared, costs.saved));
     else if (result->code == DEFUPD_OK)
         ag_line(out, "Nothing new%s%s.", is_set(source) ? " at " : "",
                 is_set(source) ? source : "");
@@ -171,7 +180,7 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
     static const char *const will[] = { "", "install", "update", "roll back", "replace" };
     const size_t act = (size_t)item->action < sizeof done / sizeof done[0] ? (size_t)item->action
                                                                            : DEFUPD_ACTION_UPDATE;
-    char from[AG_VERSION], to[AG_VERSION], paid[64], reason[600];
+    char from[AG_VERSION], to[AG_VERSION], way[256] = "", reason[600];
     char move[2 * AG_VERSION + 8];
 
     if (item->code != DEFUPD_OK)
@@ -180,6 +189,9 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
         if (why(reason, sizeof reason, item)[0] != '\0')
             ag_line(out, "%s: stays at %s: %s", item->component,
                     ag_version_text(from, item->from_version, item->from_label), reason);
+        else if (result->args->verbose > 0 && item->from_version != 0)
+            ag_line(out, "%s: stays at %s: nothing newer", item->component,
+                    ag_version_text(from, item->from_version, item->from_label));
         return;
     }
     (void)ag_version_text(to, item->to_version, item->to_label);
@@ -188,13 +200,14 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
                        ag_version_text(from, item->from_version, item->from_label), to);
     else
         (void)snprintf(move, sizeof move, "%s", to);
-    (void)cost(paid, item);
+    if (is_set(item->how))
+        (void)snprintf(way, sizeof way, " [%.240s]", item->how);
     if (item->progress == DEFUPD_PROGRESS_ACTIVE)
-        ag_line(out, "%s: %s %s%s", item->component, done[act], move, paid);
+        ag_line(out, "%s: %s %s%s", item->component, done[act], move, way);
     else if (ag_given(result->args, AG_OPT_DRY_RUN))
-        ag_line(out, "%s: would %s %s%s", item->component, will[act], move, paid);
+        ag_line(out, "%s: would %s %s%s", item->component, will[act], move, way);
     else if (item->progress == DEFUPD_PROGRESS_DOWNLOADED)
-        ag_line(out, "%s: downloaded %s%s", item->component, move, paid);
+        ag_line(out, "%s: downloaded %s%s", item->component, move, way);
     else
         ag_line(out, "%s: not done: %s %s", item->component, will[act], move);
 }
@@ -202,25 +215,31 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
 static void update_text(FILE *out, const struct ag_result *result)
 {
     const bool news = ag_result_news(result);
-    uint64_t generation, fetched;
-    char amount[AG_AMOUNT];
+    uint64_t generation, fetched, saved = 0;
+    char amount[AG_AMOUNT], spared[AG_SPARED];
     const defupd_report_item *item;
+    const char *source;
 
     if (result->report == NULL)
         return;
+    source = defupd_report_source(result->report);
     generation = defupd_report_generation(result->report);
     fetched = defupd_report_fetched(result->report);
-    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++)
+    for (uint32_t i = 0; (item = ag_item(result, i)) != NULL; i++) {
         done_line(out, result, item);
+        saved += item->progress == DEFUPD_PROGRESS_ACTIVE ? saved_by(item) : 0;
+    }
     if (generation != 0 && fetched == 0)
         ag_line(out, "Generation %" PRIu64 " is active.", generation);
     else if (generation != 0)
-        ag_line(out, "Generation %" PRIu64 " is active; %s fetched.", generation,
-                ag_bytes(amount, fetched));
+        ag_line(out, "Generation %" PRIu64 " is active; %s fetched%s.", generation,
+                ag_bytes(amount, fetched), say_saved(spared, saved));
     else if (news && ag_given(result->args, AG_OPT_DRY_RUN))
         ag_line(out, "Nothing was changed: dry run.");
     else if (news && result->args->command->id == AG_CMD_DOWNLOAD)
         ag_line(out, "%s fetched; 'defupd install' installs it.", ag_bytes(amount, fetched));
+    else if (result->code == DEFUPD_OK && result->args->verbose > 0 && is_set(source))
+        ag_line(out, "Nothing new at %s.", source);
     else if (result->code == DEFUPD_OK)
         ag_line(out, "Nothing new.");
 }
@@ -303,6 +322,8 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
     }
     if (is_set(item->notice))
         ag_table_note(table, "  %s: %s", item->name, item->notice);
+    if (is_set(item->path_text))
+        ag_table_note(table, "  %s: came by %s", item->name, item->path_text);
 }
 
 static void status_text(FILE *out, const struct ag_result *result, int64_t now)

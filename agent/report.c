@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "fail.h"
+
+/* What a person asked for that cannot be had, or called off, is told to that person: the report
+ * keeps what the store knows. */
+static bool tells_of_host(defupd_code code)
+{
+    const int status = defupd_code_exit(code);
+
+    return code != DEFUPD_OK && code != DEFUPD_E_CANCELLED &&
+           (defupd_code_group(code) != DEFUPD_GROUP_CALLER ||
+            (status != 64 && status != 65 && status != 77));
+}
 
 defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defupd_code last,
                              int64_t now, defupd_error *err)
@@ -21,7 +33,7 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defup
     if (stat(state_dir, &st) != 0 && errno == ENOENT)
         return DEFUPD_OK;
     rc = defupd_client_status(client, &status, err);
-    if (rc == DEFUPD_OK && last == DEFUPD_OK)
+    if (rc == DEFUPD_OK && !tells_of_host(last))
         last = (defupd_code)defupd_status_store(status)->last_error;
     if (rc == DEFUPD_OK)
         rc = ag_local_xml(&local, &count, status, last, err);

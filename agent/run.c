@@ -92,6 +92,10 @@ static void on_event(void *user, const defupd_event *event)
     ag_progress_event(&run->progress, event, monotonic_ms());
     if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
         keep_source(run, event);
+    if (event->id == DEFUPD_EVENT_DETOUR && !ag_given(&run->args, AG_OPT_QUIET)) {
+        ag_progress_clear(&run->progress);
+        ag_line(stderr, "defupd: warning: %s: %s", event->component, event->text);
+    }
 }
 
 static void on_log(void *user, defupd_level level, const char *module, const char *text)

@@ -43,6 +43,25 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
+/* What shows nothing itself and changes how the rest is shown: U+061C, U+200B to U+200F, U+2028 to
+ * U+202E, U+2060 to U+206F, U+FEFF, U+FFF9 to U+FFFB, and the tags from U+E0000 on. With U+202E a
+ * name reads as another one. */
+static bool is_format_control(const unsigned char *s, size_t length)
+{
+    if (length == 2)
+        return s[0] == 0xd8 && s[1] == 0x9c;
+    if (length == 4)
+        return s[0] == 0xf3 && s[1] == 0xa0;
+    if (length != 3)
+        return false;
+    if (s[0] == 0xe2 && s[1] == 0x80)
+        return (s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae);
+    if (s[0] == 0xe2 && s[1] == 0x81)
+        return s[2] >= 0xa0 && s[2] <= 0xaf;
+    return (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf) ||
+           (s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xb9 && s[2] <= 0xbb);
+}
+
 void ag_clean(char *text)
 {
     unsigned char *s = (unsigned char *)text;
@@ -53,9 +72,9 @@ void ag_clean(char *text)
 
         if (length == 0 || *s < 0x20 || *s == 0x7f) {
             *s++ = '?';
-        } else if (c1) {
-            *s++ = '?';
-            *s++ = '?';
+        } else if (c1 || is_format_control(s, length)) {
+            memset(s, '?', length);
+            s += length;
         } else {
             s += length;
         }

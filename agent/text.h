@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Make `text` safe for a terminal, XML and JSON, in place: control bytes (C0, DEL, C1) and what is
- * not valid UTF-8 become '?'. Labels, notes and paths come from publishers and servers. */
+/* Make `text` safe for a terminal, XML and JSON, in place: control bytes (C0, DEL, C1),
+ * characters that only steer how others are shown (U+202E and its kin), and what is not valid UTF-8
+ * become '?'. Labels, notes and paths come from publishers and servers. */
 void ag_clean(char *text);
 
 /* Print one line: formatted, cleaned, '\n' added. */

@@ -21,6 +21,7 @@ static const struct word events[] = {
     { DEFUPD_EVENT_SOURCE_FAILED, "source failed", NULL },
     { DEFUPD_EVENT_DAMAGED, "damaged", NULL },
     { DEFUPD_EVENT_REPAIRED, "repaired", NULL },
+    { DEFUPD_EVENT_DETOUR, "detour", NULL },
     { DEFUPD_EVENT_PROGRESS, "progress", NULL },
 };
 
@@ -57,6 +58,7 @@ static const struct word reasons[] = {
     { DEFUPD_REASON_NO_OBJECT, "no-object", "a newer version of this software is needed" },
     { DEFUPD_REASON_WITHDRAWN, "withdrawn", "withdrawn by the publisher" },
     { DEFUPD_REASON_NO_RELEASE, "no-release", "no release for this host" },
+    { DEFUPD_REASON_BUDGET, "budget", "it costs more bytes than the budget allows" },
 };
 
 const struct ag_flag ag_release_flags[] = {

@@ -9,7 +9,7 @@
 #include "base/name.h"
 
 /* The 0.1 layouts: the smallest structs that any released header can have produced. */
-#define OPTIONS_SIZE_MIN (offsetof(defupd_client_options, trusted_root_name) + sizeof(void *))
+#define OPTIONS_SIZE_MIN (offsetof(defupd_client_options, budget_bytes) + sizeof(uint64_t))
 #define REQUEST_SIZE_MIN (offsetof(defupd_request, components) + sizeof(void *))
 #define SIZE_SANE 4096
 
@@ -19,7 +19,7 @@
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   8 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 14 * sizeof(void *),
+                   8 * sizeof(uint32_t) + 3 * sizeof(uint64_t) + 14 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");

@@ -39,6 +39,11 @@ bool du_gate_quarantined(const struct du_plan_facts *facts, uint64_t version)
     return listed(facts->quarantine, facts->quarantines, version);
 }
 
+bool du_gate_damaged(const struct du_plan_facts *facts, uint64_t version)
+{
+    return listed(facts->damaged, facts->damageds, version);
+}
+
 bool du_gate_on_disk(const struct du_plan_facts *facts, uint64_t version)
 {
     return listed(facts->on_disk, facts->on_disks, version);
@@ -157,11 +162,19 @@ static bool no_object(struct du_verdict *v, const struct du_case *c, enum du_way
     return !du_path_find(&v->path, c, v->release);
 }
 
+/* After no_object(), which finds the path. */
+static bool budget(struct du_verdict *v, const struct du_case *c, enum du_way way)
+{
+    if (way == DU_WAY_NAMED && c->facts->over_budget)
+        return false;
+    return c->facts->has_budget && v->path.bytes > c->facts->budget;
+}
+
 void du_gate_judge(struct du_verdict *verdict, const struct du_case *c,
                    const struct du_release *release, enum du_way way)
 {
     /* DESIGN's table of gates, as far as it is decided from a manifest and facts; the first in the
-     * way is the one that is told. Schedules, budgets and licences stand before a plan is made. */
+     * way is the one that is told. Schedules and licences stand before a plan is made. */
     static const struct {
         int32_t reason;
         bool obey[DU_WAYS]; /* scheduled, update, named, withdrawal */
@@ -177,6 +190,7 @@ void du_gate_judge(struct du_verdict *verdict, const struct du_case *c,
         { DEFUPD_REASON_ROLLOUT, { true, true, false, false }, rollout },
         { DEFUPD_REASON_NEEDS, { true, true, true, true }, needs },
         { DEFUPD_REASON_NO_OBJECT, { true, true, true, true }, no_object },
+        { DEFUPD_REASON_BUDGET, { true, true, true, true }, budget },
     };
 
     *verdict = (struct du_verdict){ .release = release, .reason = DEFUPD_REASON_NONE };

@@ -9,7 +9,8 @@
  * say.c     the line for people
  *
  * Judged here: what a release requires, withdrawal, hold, pin, quarantine, skip, roll-out with
- * rings, needs, usable objects. Schedule, budget, source's cool-down and licence are the caller's.
+ * rings, needs, usable objects, their bytes. Schedule, source's cool-down and licence are the
+ * caller's.
  *
  * Scheduled and update: the newest release above the installed one that passes all gates; when
  *   that is not the newest there is, reason and text say why not. Nothing goes down by itself, also
@@ -22,6 +23,14 @@
  *   are any.
  * Version used twice (the manifest's tree of the installed version is another one): no delta from
  *   it is used; VERSION_REUSED unless there is a newer release to go to.
+ * Path: the fewest bytes that are still to be fetched, by the full bundle, a delta, or two deltas
+ *   through another release; of equally dear ones the full bundle, then the single delta, then what
+ *   starts from the installed version. So a path never costs more than the full bundle. A delta
+ *   may start from any version on disk that is not known to be damaged; a damaged target on disk is
+ *   mended from its full bundle. The release between two
+ *   deltas only passes through staging, so no gate is asked about it; but it must be listed (its
+ *   tree is checked against the signed one), understood and not withdrawn: the objects of a
+ *   withdrawn release need not be kept by the repository, and its tree is nothing to build on.
  */
 #ifndef DU_PLAN_PLAN_H
 #define DU_PLAN_PLAN_H
@@ -76,10 +85,19 @@ struct du_plan_facts {
     const struct du_installed
         *other; /* components with the version they will have after this run */
     size_t others;
+    const uint64_t *damaged; /* versions that are not what they should be on disk */
+    size_t damageds;
     const char *const *codec; /* delta and bundle codecs this client decodes, NULL-terminated */
+    bool has_budget;
+    uint64_t budget;      /* most bytes to fetch, when has_budget */
+    bool over_budget;     /* a person said that bytes do not count for a named version */
+    uint64_t through_max; /* largest tree to build between two deltas; 0: any */
     /* Bytes of an object that need no fetching any more: all of them, or a part. */
     uint64_t (*have)(void *user, const struct du_object *object);
     void *have_user;
+    /* An object that is not to be used, because it has failed. NULL: all may be used. */
+    bool (*refused)(void *user, const struct du_object *object);
+    void *refused_user;
 };
 
 #define DU_PLAN_STEPS_MAX 2
@@ -94,8 +112,8 @@ struct du_plan {
     const struct du_release *target; /* borrowed from the manifest; NULL: nothing changes */
     uint64_t newest;                 /* newest visible release that is not withdrawn, 0 if none */
     bool on_disk;                    /* the target is in versions/ */
-    const struct du_object *step[DU_PLAN_STEPS_MAX]; /* in order; step[0]->from is the installed one
-                                                        or 0 */
+    const struct du_object *step[DU_PLAN_STEPS_MAX]; /* in order; step[0]->from is 0 or a version on
+                                                        disk */
     uint64_t step_version[DU_PLAN_STEPS_MAX];        /* version that each step yields */
     size_t steps;
     uint64_t bytes;      /* still to fetch */
@@ -103,6 +121,10 @@ struct du_plan {
     char text[256];      /* one line for people; "" when nothing needs saying. Also set beside a
                             target: why not the newest. With `code`: what failed. */
 };
+
+/* "delta from 1002, 5,791 bytes instead of 1,024,594": how the plan leads to its target, and what
+ * of it is still to be fetched; "" without a target. */
+void du_plan_how(const struct du_plan *plan, char *out, size_t size);
 
 /* Never fails: what stands in the way is in reason, code and text. */
 void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,

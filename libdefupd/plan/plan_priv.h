@@ -42,6 +42,7 @@ const char *du_gate_engine(const struct du_plan_facts *facts, const char *name);
 /* The version that a component will have after this run, 0 if none. */
 uint64_t du_gate_component(const struct du_plan_facts *facts, const char *name);
 bool du_gate_quarantined(const struct du_plan_facts *facts, uint64_t version);
+bool du_gate_damaged(const struct du_plan_facts *facts, uint64_t version);
 bool du_gate_on_disk(const struct du_plan_facts *facts, uint64_t version);
 
 /* --- path.c --- */
@@ -53,6 +54,9 @@ bool du_path_codec_known(const struct du_plan_facts *facts, const char *codec);
 /* --- say.c: plan->text, each appends --- */
 
 __attribute__((format(printf, 2, 3))) void du_say(struct du_plan *plan, const char *format, ...);
+/* "1,024,594" */
+#define DU_GROUPED_TEXT 32
+const char *du_say_grouped(char out[DU_GROUPED_TEXT], uint64_t number);
 /* "1003 is held back: ..." */
 void du_say_held_back(struct du_plan *plan, const struct du_case *c,
                       const struct du_verdict *verdict);

@@ -79,6 +79,32 @@ static void say_no_object(struct du_plan *plan, const struct du_case *c,
                release->full.codec[0] != '\0' ? release->full.codec : release->delta[0].codec);
 }
 
+const char *du_say_grouped(char out[DU_GROUPED_TEXT], uint64_t number)
+{
+    char digits[24];
+    size_t used = 0;
+    const size_t len = (size_t)snprintf(digits, sizeof digits, "%llu", ULL(number));
+
+    for (size_t i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            out[used++] = ',';
+        out[used++] = digits[i];
+    }
+    out[used] = '\0';
+    return out;
+}
+
+static void say_budget(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
+{
+    char cost[DU_GROUPED_TEXT], left[DU_GROUPED_TEXT];
+
+    du_say(plan,
+           "it costs %s bytes, the budget has %s left; "
+           "take it now with 'defupd update %s@%llu --over-budget'",
+           du_say_grouped(cost, v->path.bytes), du_say_grouped(left, c->facts->budget),
+           c->manifest->component, ULL(v->release->version));
+}
+
 void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
 {
     const char *component = c->manifest->component;
@@ -120,6 +146,7 @@ void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struc
         break;
     case DEFUPD_REASON_NEEDS: say_need(plan, c, v->need); break;
     case DEFUPD_REASON_NO_OBJECT: say_no_object(plan, c, v->release); break;
+    case DEFUPD_REASON_BUDGET: say_budget(plan, c, v); break;
     case DEFUPD_REASON_NONE:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_REQUIRES:
@@ -163,4 +190,45 @@ void du_say_reused(struct du_plan *plan, const struct du_case *c)
            "%llu was published a second time with other content: tree %.16s is installed, "
            "%.16s is listed; it waits for a new version number",
            ULL(c->facts->installed), ours, listed);
+}
+
+/* What the way is called. */
+static void name_way(const struct du_plan *plan, char *out, size_t size)
+{
+    const unsigned long long from = ULL(plan->step[0]->from);
+
+    if (from == 0)
+        (void)snprintf(out, size, "full bundle");
+    else if (plan->steps == 1)
+        (void)snprintf(out, size, "delta from %llu", from);
+    else
+        (void)snprintf(out, size, "deltas from %llu through %llu", from,
+                       ULL(plan->step_version[0]));
+}
+
+void du_plan_how(const struct du_plan *plan, char *out, size_t size)
+{
+    char way[80], cost[DU_GROUPED_TEXT], number[DU_GROUPED_TEXT];
+    char part[DU_GROUPED_TEXT + 8] = "", instead[DU_GROUPED_TEXT + 16] = "";
+    uint64_t whole = 0;
+
+    out[0] = '\0';
+    if (plan->on_disk)
+        (void)snprintf(out, size, "on disk");
+    if (plan->steps == 0)
+        return;
+    name_way(plan, way, sizeof way);
+    if (plan->bytes == 0) {
+        (void)snprintf(out, size, "%s, downloaded already", way);
+        return;
+    }
+    for (size_t i = 0; i < plan->steps; i++)
+        whole += plan->step[i]->bytes; /* each is below 2^53 */
+    if (plan->bytes < whole)
+        (void)snprintf(part, sizeof part, " of %s", du_say_grouped(number, whole));
+    if (whole < plan->full_bytes)
+        (void)snprintf(instead, sizeof instead, " instead of %s",
+                       du_say_grouped(number, plan->full_bytes));
+    (void)snprintf(out, size, "%s, %s%s bytes%s", way, du_say_grouped(cost, plan->bytes), part,
+                   instead);
 }

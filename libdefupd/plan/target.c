@@ -162,6 +162,7 @@ static defupd_code code_of_nothing(int32_t reason)
     case DEFUPD_REASON_NEEDS: return DEFUPD_E_NEEDS;
     case DEFUPD_REASON_NO_OBJECT: return DEFUPD_E_NO_OBJECT;
     case DEFUPD_REASON_REQUIRES: return DEFUPD_E_MANIFEST_NEWER;
+    case DEFUPD_REASON_BUDGET: return DEFUPD_E_BUDGET;
     case DEFUPD_REASON_NONE:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_HELD:
@@ -210,6 +211,7 @@ static defupd_code code_of_named(int32_t reason)
     case DEFUPD_REASON_QUARANTINED: return DEFUPD_E_QUARANTINED;
     case DEFUPD_REASON_NEEDS: return DEFUPD_E_NEEDS;
     case DEFUPD_REASON_NO_OBJECT: return DEFUPD_E_NO_OBJECT;
+    case DEFUPD_REASON_BUDGET: return DEFUPD_E_BUDGET;
     case DEFUPD_REASON_NONE:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_SKIPPED:

@@ -47,14 +47,18 @@ static int newest_first(const void *a, const void *b)
 }
 
 /* A bundle that somebody has taken away is no reason to fail: its tree is just not to be had. */
-static bool is_usable(const struct defupd_repo *repo, const struct du_dirs *dirs,
-                      const struct du_release *release)
+static defupd_code find_bundle(const struct defupd_repo *repo, const struct du_dirs *dirs,
+                               const struct du_release *release, bool *there, defupd_error *err)
 {
     DU_AUTO_FD fd = -1;
-    defupd_error why;
+    defupd_code rc;
 
-    return release->requires == NULL && strcmp(release->full.codec, DU_BUNDLE_CODEC) == 0 &&
-           du_object_open(repo, dirs, &release->full, &fd, &why) == DEFUPD_OK;
+    *there = false;
+    if (release->requires != NULL || strcmp(release->full.codec, DU_BUNDLE_CODEC) != 0)
+        return DEFUPD_OK;
+    rc = du_object_open(repo, dirs, &release->full, &fd, err);
+    *there = rc == DEFUPD_OK;
+    return rc != DEFUPD_OK && du_is_missing(err) ? DEFUPD_OK : rc;
 }
 
 defupd_code du_deltas_plan(const struct defupd_repo *repo, const struct du_dirs *dirs,
@@ -67,7 +71,7 @@ defupd_code du_deltas_plan(const struct defupd_repo *repo, const struct du_dirs 
     if (usable == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a manifest");
     for (size_t i = 1; i < manifest->count; i++)
-        usable[i] = is_usable(repo, dirs, &manifest->release[i]);
+        DU_TRY(find_bundle(repo, dirs, &manifest->release[i], &usable[i], err));
     count = du_choose_sources(manifest, usable, max, source);
     for (size_t i = 0; i < count; i++)
         DU_TRY(add_planned(to, manifest->release[source[i]].version, err));

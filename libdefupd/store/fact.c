@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/scope.h"
 #include "crypto/crypto.h"
+#include "sys/disk.h"
 
 #define HEADER "defupd-fact 1\n"
 #define SUM "sum "
@@ -74,9 +76,8 @@ defupd_code du_fact_print(const struct du_fact *fact, struct du_buf *out, defupd
 }
 
 static const char *const folders[] = {
-    [DU_FACT_HOLD] = "holds",
-    [DU_FACT_QUARANTINE] = "quarantine",
-    [DU_FACT_SCHEDULE] = "schedule",
+    [DU_FACT_HOLD] = "holds",        [DU_FACT_QUARANTINE] = "quarantine",
+    [DU_FACT_DISTRUST] = "distrust", [DU_FACT_SCHEDULE] = "schedule",
     [DU_FACT_TRIAL] = "trial",
 };
 
@@ -104,6 +105,29 @@ enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact
         du_file_read(store->sys, dir, name, &text, &why) != DEFUPD_OK)
         return du_is_missing(&why) ? DU_FACT_ABSENT : DU_FACT_UNREADABLE;
     return du_fact_parse(fact, du_buf_bytes(&text)) ? DU_FACT_READ : DU_FACT_UNREADABLE;
+}
+
+defupd_code du_store_fact_names(const struct du_store *store, enum du_fact_kind kind,
+                                struct du_names *out, defupd_error *err)
+{
+    DU_AUTO_FD dir = -1;
+    DU_AUTO_NAMES found = { 0 };
+    size_t n = 0;
+
+    *out = (struct du_names){ 0 };
+    if (du_store_sub(store, folders[kind], &dir, err) != DEFUPD_OK)
+        return du_is_missing(err) ? DEFUPD_OK : err->code;
+    DU_TRY(du_dir_names(store->sys, dir, &found, err));
+    for (size_t i = 0; i < found.count; i++) {
+        if (name_ok(kind, found.item[i]))
+            found.item[n++] = found.item[i];
+        else
+            free(found.item[i]);
+    }
+    found.count = n;
+    *out = found;
+    found = (struct du_names){ 0 };
+    return DEFUPD_OK;
 }
 
 defupd_code du_store_fact_write(struct du_store *store, enum du_fact_kind kind, const char *name,

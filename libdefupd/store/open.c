@@ -22,8 +22,11 @@ static defupd_code check_owner(const struct du_store *store, bool writing, defup
                        "%s may be changed by others (mode %04o): only its owner may write to it",
                        store->path, (unsigned)st.st_mode & 07777);
     if (me != 0 && st.st_uid != me && (writing || st.st_uid != 0))
-        return DU_FAIL(err, DEFUPD_E_STORE_OWNER, "%s belongs to user %lu, this is user %lu",
-                       store->path, (unsigned long)st.st_uid, (unsigned long)me);
+        return DU_FAIL(err, DEFUPD_E_STORE_OWNER,
+                       "%s belongs to user %lu, this is user %lu: only they and root may %s it%s",
+                       store->path, (unsigned long)st.st_uid, (unsigned long)me,
+                       writing ? "change" : "read",
+                       writing ? "" : ", while everybody may read a store of root's");
     return DEFUPD_OK;
 }
 

@@ -284,7 +284,13 @@ void du_lease_free(struct du_lease *lease);
 struct du_fact {
     struct du_buf text; /* lines without header and checksum */
 };
-enum du_fact_kind { DU_FACT_HOLD, DU_FACT_QUARANTINE, DU_FACT_SCHEDULE, DU_FACT_TRIAL };
+enum du_fact_kind {
+    DU_FACT_HOLD,
+    DU_FACT_QUARANTINE,
+    DU_FACT_DISTRUST,
+    DU_FACT_SCHEDULE,
+    DU_FACT_TRIAL
+};
 enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
 
 /* Never fails: a file that is damaged, too large or from a newer format is UNREADABLE, and the
@@ -292,6 +298,10 @@ enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
  * schedules also "agent". */
 enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact_kind kind,
                                       const char *name, struct du_fact *fact);
+/* The names that have a fact of this kind, ascending; yours to du_names_free(). */
+DEFUPD_MUST_CHECK defupd_code du_store_fact_names(const struct du_store *store,
+                                                  enum du_fact_kind kind, struct du_names *out,
+                                                  defupd_error *err);
 /* [L] An empty fact removes the file. */
 DEFUPD_MUST_CHECK defupd_code du_store_fact_write(struct du_store *store, enum du_fact_kind kind,
                                                   const char *name, const struct du_fact *fact,

@@ -383,7 +383,7 @@ static defupd_code sweep_tmp(const struct du_store *store, const char *folder, i
 
 static void sweep_small(const struct du_store *store, int64_t now, unsigned *failures)
 {
-    static const char *const locked[] = { "holds", "quarantine", "schedule",
+    static const char *const locked[] = { "holds", "quarantine", "distrust",   "schedule",
                                           "trial", "trust",      "trust/roots" };
     defupd_error why;
 

@@ -157,7 +157,11 @@ void du_run_event(const struct du_run *run, defupd_event_id id, const struct du_
         event.version = row->item.to_version;
         event.from_version = row->item.from_version;
         event.code = row->item.code;
-        event.text = row->text[0] != '\0' ? row->text : NULL;
+        /* Of what is fetched or has succeeded, the way is the news. */
+        if ((id == DEFUPD_EVENT_DOWNLOADING || id == DEFUPD_EVENT_SUCCEEDED) && row->how[0] != '\0')
+            event.text = row->how;
+        else if (row->text[0] != '\0')
+            event.text = row->text;
     }
     du_event_send(&run->ctx->events, event);
 }

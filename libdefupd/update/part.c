@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bundle/bundle.h"
 #include "crypto/crypto.h"
+#include "delta/delta.h"
 #include "update/run.h"
 
 /* Codecs that this client decodes. */
-static const char *const codecs[] = { "tar+zst", NULL };
+static const char *const codecs[] = { DU_BUNDLE_CODEC, DU_DELTA_CODEC, NULL };
 
 /* "1002,1003" */
 static defupd_code read_quarantine(struct du_part *part, const struct du_fact *fact,
@@ -76,7 +78,16 @@ defupd_code du_part_facts(struct du_run *run, struct du_part *part, defupd_error
         memcpy(part->row->to_label, member->label, sizeof part->row->to_label);
     }
     DU_TRY(read_facts(run, part, err));
-    return du_store_versions(&run->ctx->store, part->name, &part->on_disk, &part->on_disks, err);
+    DU_TRY(du_distrust_read(run, part->name, &part->distrust, err));
+    DU_TRY(du_store_versions(&run->ctx->store, part->name, &part->on_disk, &part->on_disks, err));
+    if (part->installed == 0)
+        return DEFUPD_OK;
+    for (size_t i = 0; i < part->on_disks; i++) {
+        if (part->on_disk[i] == part->installed)
+            return DEFUPD_OK;
+    }
+    /* Installed, but its folder or record is gone: nothing can start from it. */
+    return du_distrust_version(&part->distrust, part->installed, err);
 }
 
 struct cohort {
@@ -109,7 +120,32 @@ static uint64_t have(void *user, const struct du_object *object)
     return bytes < object->bytes ? bytes : object->bytes;
 }
 
-static void tell_row(struct du_part *part)
+static bool refused(void *user, const struct du_object *object)
+{
+    const struct du_part *part = user;
+
+    return du_distrust_has_delta(&part->distrust, object->sha256);
+}
+
+/* What the budget leaves for this part: what the others of the run take is gone. */
+static uint64_t budget_left(const struct du_run *run, const struct du_part *part)
+{
+    const uint64_t budget = run->ctx->options->budget_bytes;
+    uint64_t taken = run->report->fetched;
+
+    for (size_t i = 0; i < run->parts; i++) {
+        const struct du_part *other = &run->part[i];
+
+        if (other == part || other->plan.target == NULL || other->row->item.code != DEFUPD_OK ||
+            other->row->item.progress >= DEFUPD_PROGRESS_DOWNLOADED)
+            continue;
+        if (!du_add(taken, other->plan.bytes, &taken))
+            return 0;
+    }
+    return taken < budget ? budget - taken : 0;
+}
+
+void du_part_tell(struct du_part *part)
 {
     const struct du_plan *plan = &part->plan;
     struct du_report_row *row = part->row;
@@ -121,6 +157,8 @@ static void tell_row(struct du_part *part)
     row->item.bytes = plan->bytes;
     row->item.full_bytes = plan->full_bytes;
     row->item.via = "";
+    row->item.base_version = row->item.through_version = 0;
+    row->how[0] = '\0';
     row->item.code = plan->code;
     row->item.to_version = part->installed;
     memcpy(row->to_label, row->from_label, sizeof row->to_label);
@@ -129,12 +167,17 @@ static void tell_row(struct du_part *part)
         return;
     row->item.to_version = plan->target->version;
     memcpy(row->to_label, plan->target->label, sizeof row->to_label);
+    du_plan_how(plan, row->how, sizeof row->how);
     if (plan->on_disk)
         row->item.via = "disk";
     else if (plan->steps == 2)
         row->item.via = "delta+delta";
     else if (plan->steps == 1)
         row->item.via = plan->step[0]->from == 0 ? "full" : "delta";
+    if (plan->steps > 0)
+        row->item.base_version = plan->step[0]->from;
+    if (plan->steps == 2)
+        row->item.through_version = plan->step_version[0];
 }
 
 /* A version on disk only counts as the release of that number when it is the same tree. */
@@ -178,11 +221,20 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.on_disks = part->on_disks;
     facts.cohort_of = cohort_of;
     facts.cohort_user = &cohort;
+    facts.damaged = part->distrust.version;
+    facts.damageds = part->distrust.versions;
     facts.codec = codecs;
+    /* Without network nothing is fetched, and what is missing is not a matter of bytes. */
+    facts.has_budget = run->ctx->options->budget_bytes != 0 && run->kind != DU_RUN_INSTALL;
+    facts.budget = budget_left(run, part);
+    facts.over_budget = (run->request->flags & DEFUPD_REQUEST_OVER_BUDGET) != 0;
+    facts.through_max = run->ctx->options->max_tree_bytes;
     facts.have = have;
     facts.have_user = run;
+    facts.refused = refused;
+    facts.refused_user = part;
     du_plan_make(&part->plan, part->manifest, &facts);
-    tell_row(part);
+    du_part_tell(part);
 }
 
 bool du_part_needs_hold(const struct du_run *run, const struct du_part *part,
@@ -211,4 +263,5 @@ void du_part_free(struct du_part *part)
     du_manifest_freep(&part->manifest);
     free(part->quarantine);
     free(part->on_disk);
+    du_distrust_free(&part->distrust);
 }

@@ -73,5 +73,7 @@ defupd_code du_version_repair(struct du_run *run, const char *component,
     if (rc == DEFUPD_OK)
         rc = mend(run, component, release, stage, &index, on_damage, user, err);
     du_store_stage_drop(&run->ctx->store, component, release->version);
+    if (rc == DEFUPD_OK)
+        du_distrust_forget(run, component, release->version);
     return rc;
 }

@@ -25,7 +25,8 @@ defupd_code du_report_add(defupd_report *report, const char *component, struct d
                                         .from_label = added->from_label,
                                         .to_label = added->to_label,
                                         .via = "",
-                                        .text = added->text };
+                                        .text = added->text,
+                                        .how = added->how };
     while (at < report->count && strcmp(rows[at]->component, component) < 0)
         at++;
     memmove(rows + at + 1, rows + at, (report->count - at) * sizeof *rows);

@@ -13,6 +13,7 @@ struct du_report_row {
     char component[DU_NAME_MAX + 1];
     char from_label[DU_LABEL_MAX + 1];
     char to_label[DU_LABEL_MAX + 1];
+    char how[192];
     char text[DEFUPD_ERROR_MESSAGE_MAX];
 };
 

@@ -308,17 +308,28 @@ static bool is_going(const struct du_part *part)
 
 /* --- fetch and stage --- */
 
-static defupd_code download_part(struct du_run *run, struct du_part *part, defupd_error *err)
+static defupd_code fetch_objects(struct du_run *run, struct du_part *part, defupd_error *err)
 {
-    char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
+    const struct du_plan *plan = &part->plan;
 
-    (void)snprintf(what, sizeof what, "%s %" PRIu64, part->name, part->plan.target->version);
-    for (size_t i = 0; !part->plan.on_disk && i < part->plan.steps; i++) {
+    part->failed = NULL;
+    for (size_t i = 0; i < plan->steps; i++) {
+        char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
         DU_AUTO_FD fd = -1;
         struct du_verified_file file;
 
-        DU_TRY(du_run_object(run, what, part->plan.step[i], &fd, &file, err));
+        (void)snprintf(what, sizeof what, "%s %" PRIu64, part->name, plan->step_version[i]);
+        part->failed = plan->step[i];
+        DU_TRY(du_run_object(run, what, plan->step[i], &fd, &file, err));
     }
+    part->failed = NULL;
+    return DEFUPD_OK;
+}
+
+static defupd_code download_part(struct du_run *run, struct du_part *part, defupd_error *err)
+{
+    while (fetch_objects(run, part, err) != DEFUPD_OK)
+        DU_TRY(du_run_detour(run, part, err));
     if (part->row->item.progress < DEFUPD_PROGRESS_DOWNLOADED)
         part->row->item.progress = DEFUPD_PROGRESS_DOWNLOADED;
     return DEFUPD_OK;
@@ -364,7 +375,13 @@ static defupd_code download_parts(struct du_run *run, defupd_error *err)
 
 static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_error *err)
 {
-    DU_TRY(du_run_stage(run, part, err));
+    while (du_run_stage(run, part, err) != DEFUPD_OK) {
+        DU_TRY(du_run_detour(run, part, err));
+        if (run->fetch == NULL)
+            continue;
+        du_run_phase(run, DEFUPD_PHASE_DOWNLOAD, NULL, part->plan.bytes);
+        DU_TRY(download_part(run, part, err));
+    }
     part->row->item.progress = DEFUPD_PROGRESS_STAGED;
     return DEFUPD_OK;
 }
@@ -540,26 +557,72 @@ static void name_parts(struct du_run *run)
         (void)!du_part_facts(run, &run->part[i], &ignored);
 }
 
+struct known {
+    const char *name;
+    bool found;
+};
+
+static void is_it(void *user, const char *name)
+{
+    struct known *known = user;
+
+    known->found = known->found || strcmp(known->name, name) == 0;
+}
+
+/* A mistyped name is no component: nothing is kept of it. */
+static bool is_known(const struct du_run *run, const struct du_part *part)
+{
+    const char *const *list = run->ctx->options->components;
+    struct known known = { part->name, part->installed != 0 };
+    defupd_error ignored = { 0 };
+
+    for (; list != NULL && *list != NULL; list++)
+        is_it(&known, *list);
+    if (run->trust != NULL)
+        (void)!du_trust_components(run->trust, is_it, &known, &ignored);
+    return known.found;
+}
+
+/* The run's own failure, else the first component's that counts, else the first. */
+static void fill_whole(const struct du_run *run, struct du_attempt *whole)
+{
+    for (uint32_t i = 0; i < run->report->count; i++) {
+        const struct du_report_row *row = run->report->row[i];
+
+        if (row->item.code == DEFUPD_OK ||
+            (whole->code != DEFUPD_OK && !du_attempt_counts(run, (defupd_code)row->item.code)))
+            continue;
+        whole->code = (defupd_code)row->item.code;
+        whole->text = row->text;
+        if (du_attempt_counts(run, whole->code))
+            return;
+    }
+}
+
 static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
 {
-    struct du_attempt whole = { .at = run->now, .code = rc, .source = run->report->source };
-    const struct du_report_row *failure = du_report_failure(run->report);
+    struct du_attempt whole = {
+        .at = run->now, .code = rc, .text = err->message, .source = run->report->source
+    };
 
-    whole.text = err->message;
-    if (rc == DEFUPD_OK && failure != NULL) {
-        whole.code = failure->item.code;
-        whole.text = failure->text;
-    }
+    if (rc == DEFUPD_OK)
+        fill_whole(run, &whole);
     whole.success = whole.code == DEFUPD_OK ? run->now : 0;
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
+        const bool active = part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
+
+        if (!is_known(run, part))
+            continue;
         const struct du_attempt own = { .at = run->now,
                                         .success = rc == DEFUPD_OK && is_up_to_date(run, part)
                                                        ? run->now
                                                        : 0,
                                         .code = part->row->item.code,
                                         .text = part->row->text,
-                                        .source = run->report->source };
+                                        .source = run->report->source,
+                                        .version = part->row->item.to_version,
+                                        .path = active ? part->row->how : NULL };
         du_attempt_write(run, part->name, &own, false);
     }
     du_attempt_write(run, "agent", &whole, run->contact);

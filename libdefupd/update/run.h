@@ -14,6 +14,14 @@
 /* An honest publisher's clock and ours may differ by this much without one of them being wrong. */
 #define DU_CLOCK_SLACK_S 600
 
+/* What must not be built on: versions on disk that were found damaged, deltas that failed. */
+struct du_distrust {
+    uint64_t *version;
+    size_t versions;
+    unsigned char (*delta)[DU_SHA256_BYTES];
+    size_t deltas;
+};
+
 /* One component in a run. */
 struct du_part {
     char name[DU_NAME_MAX + 1];
@@ -29,6 +37,8 @@ struct du_part {
     size_t quarantines;
     uint64_t *on_disk;
     size_t on_disks;
+    struct du_distrust distrust;    /* and what this run alone passes over */
+    const struct du_object *failed; /* after a failure: the object at which it happened, or NULL */
     uint64_t pin, skip;
     bool held;
 };
@@ -84,6 +94,8 @@ void du_run_phase(struct du_run *run, defupd_phase phase, const char *component,
 DEFUPD_MUST_CHECK defupd_code du_part_facts(struct du_run *run, struct du_part *part,
                                             defupd_error *err);
 void du_part_plan(struct du_run *run, struct du_part *part);
+/* What the plan says goes into the part's row. */
+void du_part_tell(struct du_part *part);
 void du_part_free(struct du_part *part);
 /* After all parts are planned or done: do the needs of this one hold with what the others will be?
  */
@@ -99,20 +111,61 @@ DEFUPD_MUST_CHECK defupd_code du_run_object(struct du_run *run, const char *what
 /* downloads/ name of an object below objects/: "objects/ab/abcd...". `out` gets 80 bytes. */
 void du_object_path(char *out, const unsigned char sha256[DU_SHA256_BYTES]);
 
+/* --- distrust.c: distrust/COMPONENT --- */
+void du_distrust_free(struct du_distrust *distrust);
+bool du_distrust_has_version(const struct du_distrust *distrust, uint64_t version);
+bool du_distrust_has_delta(const struct du_distrust *distrust,
+                           const unsigned char sha256[DU_SHA256_BYTES]);
+/* Add to the lists in memory. DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_distrust_version(struct du_distrust *distrust, uint64_t version,
+                                                  defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_distrust_delta(struct du_distrust *distrust,
+                                                const unsigned char sha256[DU_SHA256_BYTES],
+                                                defupd_error *err);
+/* Add what the file says; an unreadable one says nothing. DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_distrust_read(const struct du_run *run, const char *component,
+                                               struct du_distrust *distrust, defupd_error *err);
+/* Add to the file: a version (0: none), a delta (NULL: none). Failures are logged: it is only
+ * learnt again. */
+void du_distrust_note(struct du_run *run, const char *component, uint64_t version,
+                      const unsigned char *delta);
+/* A version has been repaired or found right. */
+void du_distrust_forget(struct du_run *run, const char *component, uint64_t version);
+
+/* --- detour.c --- */
+/*
+ * What to do after part->failed has failed with *err. DEFUPD_OK: another path is planned, and the
+ * failure has been told; fetch and stage again. Else the code to end the part with, err filled:
+ * there is no other path, or no object was at fault.
+ */
+DEFUPD_MUST_CHECK defupd_code du_run_detour(struct du_run *run, struct du_part *part,
+                                            defupd_error *err);
+
+/* --- build.c --- */
+/* Build the target in a staging directory by the plan's path; *fd and index yours. */
+DEFUPD_MUST_CHECK defupd_code du_run_build(struct du_run *run, struct du_part *part, int *fd,
+                                           struct du_index *index, defupd_error *err);
+/* Unpack a release's full bundle into a staging directory of its own; *fd and index yours. */
+DEFUPD_MUST_CHECK defupd_code du_run_unpack(struct du_run *run, const char *component,
+                                            const struct du_release *release, bool reuse, int *fd,
+                                            struct du_index *index, defupd_error *err);
+/* By inode, size and time when a record is given; else, since they may have changed harmlessly (a
+ * restored backup), by its bytes. A cancel or lack of memory while they are read says nothing about
+ * the file, and is in err when the answer is false. */
+bool du_file_is_right(const struct du_sys *sys, const struct du_record *record,
+                      const struct du_file *file, int root, const struct du_tick *tick,
+                      defupd_error *err);
+
 /* --- install.c --- */
 /* Make the part's target stand complete in versions/. */
 DEFUPD_MUST_CHECK defupd_code du_run_stage(struct du_run *run, struct du_part *part,
                                            defupd_error *err);
 /* Is a version on disk what its record says? Files that inode, size and time do not vouch for are
- * hashed. DEFUPD_E_DAMAGED names the first path. */
+ * hashed, of a distrusted version all. DEFUPD_E_DAMAGED names the first path. */
 DEFUPD_MUST_CHECK defupd_code du_version_check(struct du_run *run, const char *component,
                                                uint64_t version,
                                                const unsigned char tree[DU_SHA256_BYTES],
                                                defupd_error *err);
-/* Unpack a release's full bundle into a staging directory of its own; *fd and index yours. */
-DEFUPD_MUST_CHECK defupd_code du_run_unpack(struct du_run *run, const char *component,
-                                            const struct du_release *release, bool reuse, int *fd,
-                                            struct du_index *index, defupd_error *err);
 
 /* --- attempt.c: facts about attempts --- */
 struct du_attempt {
@@ -121,8 +174,14 @@ struct du_attempt {
     defupd_code code;
     const char *text;
     const char *source;
+    uint64_t version; /* that became active, by `path` (for people); NULL when none did */
+    const char *path;
 };
-/* Failures to write are logged: a report must not fail an update. */
+/* Does an attempt that ended so say something about this host? What a person asked for that cannot
+ * be had, or called off, does not: no monitor should raise an alarm for it. */
+bool du_attempt_counts(const struct du_run *run, defupd_code code);
+/* What does not count leaves the facts as they are, but for the contact. Failures to write are
+ * logged: a report must not fail an update. */
 void du_attempt_write(struct du_run *run, const char *name, const struct du_attempt *attempt,
                       bool contact);
 

@@ -19,6 +19,7 @@ struct status_row {
     char error_text[DEFUPD_ERROR_MESSAGE_MAX];
     char source[256];
     char notice[256];
+    char path_text[192];
     char *path;
 };
 
@@ -113,7 +114,8 @@ static defupd_code add_row(defupd_status *status, const char *name, struct statu
                                              .error_text = row->error_text,
                                              .source = row->source,
                                              .path = "",
-                                             .notice = row->notice };
+                                             .notice = row->notice,
+                                             .path_text = row->path_text };
     while (at < status->count && strcmp(rows[at]->name, name) < 0)
         at++;
     memmove(rows + at + 1, rows + at, (status->count - at) * sizeof *rows);
@@ -148,6 +150,20 @@ static int32_t get_code(const struct du_fact *fact)
                : 0;
 }
 
+/* "1003 delta from 1002, ...": of another version it says nothing (that one was rolled back to). */
+static void read_path(const struct du_fact *fact, struct status_row *row)
+{
+    char text[256], version[DU_VERSION_TEXT];
+    size_t len;
+
+    if (du_fact_get(fact, "path", text, sizeof text) == NULL)
+        return;
+    (void)snprintf(version, sizeof version, "%" PRIu64, row->status.version);
+    len = strlen(version);
+    if (strncmp(text, version, len) == 0 && text[len] == ' ')
+        (void)snprintf(row->path_text, sizeof row->path_text, "%s", text + len + 1);
+}
+
 static void read_attempt(const struct du_run *run, struct status_row *row)
 {
     DU_AUTO_FACT fact = { 0 };
@@ -164,6 +180,7 @@ static void read_attempt(const struct du_run *run, struct status_row *row)
     status->failures = failures > UINT32_MAX ? UINT32_MAX : (uint32_t)failures;
     (void)du_fact_get(&fact, "error-text", row->error_text, sizeof row->error_text);
     (void)du_fact_get(&fact, "source", row->source, sizeof row->source);
+    read_path(&fact, row);
 }
 
 static void read_holds(const struct du_run *run, struct status_row *row)
@@ -283,15 +300,13 @@ static bool read_manifest(struct du_run *run, struct status_row *row)
 
 static defupd_state decide_state(const defupd_component_status *status, bool withdrawn)
 {
-    if (status->version == 0)
-        return status->last_error != DEFUPD_OK ? DEFUPD_STATE_FAILING : DEFUPD_STATE_NEVER;
     if (withdrawn)
         return DEFUPD_STATE_WITHDRAWN;
     if (status->last_error != DEFUPD_OK)
         return DEFUPD_STATE_FAILING;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
         return DEFUPD_STATE_HELD;
-    return DEFUPD_STATE_FRESH;
+    return status->version == 0 ? DEFUPD_STATE_NEVER : DEFUPD_STATE_FRESH;
 }
 
 static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
@@ -330,6 +345,19 @@ static void offered(void *user, const char *name)
         offer->rc = fill_row(offer->run, offer->status, name, offer->err);
 }
 
+/* A hold or pin may come before the component; a mistyped one is seen here. */
+static defupd_code fill_held(struct du_run *run, defupd_status *status, defupd_error *err)
+{
+    DU_AUTO_NAMES held = { 0 };
+    defupd_error why = { 0 };
+
+    if (du_store_fact_names(&run->ctx->store, DU_FACT_HOLD, &held, &why) == DEFUPD_E_NOMEM)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a status");
+    for (size_t i = 0; i < held.count; i++)
+        DU_TRY(fill_row(run, status, held.item[i], err));
+    return DEFUPD_OK;
+}
+
 static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_error *err)
 {
     const char *const *list = run->ctx->options->components;
@@ -343,7 +371,7 @@ static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_e
         DU_TRY(du_trust_components(run->trust, offered, &offer, err));
         DU_TRY(offer.rc);
     }
-    return DEFUPD_OK;
+    return fill_held(run, status, err);
 }
 
 static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_error *err)

@@ -81,15 +81,10 @@ class HashList:
         self.write()
 
 
-def understands(repository, option):
-    """Has this defupd-publish the option?"""
-    return option in repository.run("--help")
-
-
 def publish(repository, daily, options, top):
     """All releases; copies of the first and the last tree."""
     quick = ["--level", "3"]
-    none = ["--no-deltas"] if understands(repository, "--no-deltas") else []
+    none = ["--deltas", "0"]
     first = os.path.join(top, "first")
     shutil.copytree(daily.tree, first)
     repository.run(*quick, *none, "add-release", COMPONENT, 1, daily.tree)

@@ -15,7 +15,7 @@ Programs that are not here are listed as absent; `tests/tools/install-packages b
 
 Beside these, the bounds: "rewrite" reads, hashes with our digest, writes and syncs those files that
 are new or changed; "cp -al" links the tree; "hash" is what the peers' results lack, the digest of
-all that came out.
+all that came out, and "tar -x" what most of them lack for a tree, taking their tar apart.
 """
 import argparse
 import hashlib
@@ -107,22 +107,27 @@ def each_tree_file(tree):
 class Bounds:
     """What nobody can be below."""
 
-    def __init__(self, pair, tool):
-        self.pair, self.tool = pair, tool
+    def __init__(self, pair, build):
+        self.pair = pair
+        self.digest = os.path.join(build, "tests", "bench", "digest")
+        self.rewrite = os.path.join(build, "tests", "bench_rewrite")
         self.list = os.path.join(pair.work, "changed.list")
         with open(self.list, "wb") as file:
             file.write(b"".join(os.fsencode(path) + b"\n" for path in sorted(pair.changed)))
-        self.costs = {"hash": [], "rewrite": [], "cp_al": []}
+        self.costs = {"hash": [], "rewrite": [], "cp_al": []} | ({} if pair.single else {"untar": []})
 
     def round(self):
         out = os.path.join(self.pair.work, "bound.out")
-        steps = {"hash": [self.tool, "hash", self.pair.new],
-                 "rewrite": [self.tool, "rewrite", self.pair.new_tree, self.list, out],
-                 "cp_al": ["cp", "-al", self.pair.old_tree, out]}
-        for name, argv in steps.items():
+        steps = {"hash": [self.digest, self.pair.new],
+                 "rewrite": [self.rewrite, self.pair.new_tree, out],
+                 "cp_al": ["cp", "-al", self.pair.old_tree, out],
+                 "untar": ["tar", "-xf", self.pair.new, "-C", out]}
+        for name, costs in self.costs.items():
             shutil.rmtree(out, ignore_errors=True)
+            if name in ("rewrite", "untar"):
+                os.mkdir(out)
             os.sync()
-            self.costs[name].append(run(argv))
+            costs.append(run(steps[name], stdin=self.list))
         shutil.rmtree(out, ignore_errors=True)
 
     def plain(self):
@@ -138,7 +143,8 @@ def make_all(pair, options, results):
     """One of each program, with its delta made and checked. Failures are results too."""
     ready = []
     for kind in peers.ALL:
-        result = {"tool": kind.name, "how": kind.how, "whole": kind.whole}
+        result = {"tool": kind.name, "how": kind.how, "whole": kind.whole,
+                  "makes_tree": kind.makes_tree}
         if options.peers is not None and kind.name not in options.peers:
             continue
         results.append(result)
@@ -174,7 +180,7 @@ def measure_pair(pair, options):
     found = pair.plain()
     results = found["results"] = []
     ready = make_all(pair, options, results)
-    bounds = Bounds(pair, options.bound)
+    bounds = Bounds(pair, options.build)
     costs = {result["tool"]: [] for _, result in ready}
     for _ in range(options.repeat):
         bounds.round()
@@ -202,6 +208,9 @@ def judge(found):
             extra = result["tool"] != "defupd"
             result["apply_proven_s"] = round(wall + extra * hashing["wall_s"], 5)
             result["apply_proven_cpu_s"] = round(cpu + extra * hashing["cpu_s"], 5)
+            apart = None if result["makes_tree"] else found["bounds"].get("untar")
+            result["apply_ready_s"] = round(
+                result["apply_proven_s"] + (apart["wall_s"] if apart else 0), 5)
             result["apply_bytes_per_s"] = round(found["new"]["bytes"] / max(wall, 1e-6))
     if others:
         best = min(others, key=lambda name: others[name]["bytes"])
@@ -216,6 +225,8 @@ def judge(found):
             if ours:
                 verdict["apply_ratio"] = round(
                     ours["apply_proven_s"] / timed[fastest]["apply_proven_s"], 4)
+                verdict["ready_ratio"] = round(
+                    ours["apply_ready_s"] / min(r["apply_ready_s"] for r in timed.values()), 4)
     if ours:
         rewrite, links = found["bounds"]["rewrite"], found["bounds"]["cp_al"]
         # Changed files at 0.8 of the bound's speed; the rest, where there is one, at twice cp -al.
@@ -253,13 +264,15 @@ def show(found):
                      f"{result['apply_bytes_per_s'] / 1e6:7.0f} {mib(done['rss_anon']):>8}")
         print(line)
     for name, what in (("rewrite", "read, hash, write, sync"), ("cp_al", "cp -al"),
-                       ("hash", "hash of all")):
-        cost = found["bounds"][name]
-        print(f"  {what:56}{cost['wall_s']:9.3f} {cost['cpu_s']:8.3f}")
+                       ("hash", "hash of all"), ("untar", "tar -x of all")):
+        cost = found["bounds"].get(name)
+        if cost is not None:
+            print(f"  {what:56}{cost['wall_s']:9.3f} {cost['cpu_s']:8.3f}")
     if "bytes_ratio" in verdict:
         print(f"  size {verdict['bytes_ratio']:.3f} of {verdict['best_peer']} (goal 1.00)")
     if "apply_ratio" in verdict:
-        print(f"  apply {verdict['apply_ratio']:.3f} of {verdict['fastest_peer']} + hash (goal 1.00)")
+        print(f"  apply {verdict['apply_ratio']:.3f} of {verdict['fastest_peer']} + hash (goal 1.00), "
+              f"{verdict['ready_ratio']:.3f} of the fastest whose tree can be used")
     if "of_bound" in verdict:
         print(f"  apply {verdict['of_bound']:.3f} of the bound {verdict['bound_s']:.3f} s (goal 1.00)")
     if "of_cp_al" in verdict:
@@ -310,8 +323,8 @@ def parse(argv):
         for name in options.peers:
             if name not in peers.NAMES:
                 parser.error(f"no peer {name}; there are {', '.join(peers.NAMES)}")
-    options.bound = os.path.join(os.path.abspath(options.build), "tests", "bench", "bound")
-    peers.Ours.tool = os.path.join(os.path.abspath(options.build), "tests", "bench", "delta_tool")
+    options.build = os.path.abspath(options.build)
+    peers.Ours.tool = os.path.join(options.build, "tests", "bench", "delta_tool")
     return options
 
 
@@ -330,8 +343,8 @@ def each_pair(options, top):
 
 def main(argv=None):
     options = parse(argv)
-    if not os.access(options.bound, os.X_OK):
-        sys.exit(f"{options.bound} is not there: ninja -C {options.build}")
+    if not os.access(peers.Ours.tool, os.X_OK):
+        sys.exit(f"{peers.Ours.tool} is not there: ninja -C {options.build}")
     with tempfile.TemporaryDirectory(prefix="defupd-bench-", dir=options.work) as top:
         run_of = {"machine": machine(top), "repeat": options.repeat, "pairs": []}
         for pair in each_pair(options, top):

@@ -25,6 +25,7 @@ class Peer:
     how = ""
     applies = True
     whole = False  # no delta: what it costs to send everything
+    makes_tree = False  # what comes out is a tree, not its tar
 
     def __init__(self, pair, work, limit):
         self.pair, self.work, self.limit = pair, work, limit
@@ -275,6 +276,7 @@ class Casync(Peer):
 
 class Ostree(Peer):
     name, package, programs = "ostree", "ostree", ("ostree",)
+    makes_tree = True
     how = ("ostree static-delta generate --inline, no fallback objects; apply-offline into a "
            "bare-user-only repository that has the old commit, then checkout by hard links")
 
@@ -392,6 +394,7 @@ class Zchunk(Peer):
 
 class Ours(Peer):
     name, package = "defupd", ""
+    makes_tree = True
     how = ("du_delta_make of two trees with known indexes; delta_tool apply: the object's digest, "
            "the tree built beside the old one and proven by its digest, syncfs")
     tool = ""

@@ -20,7 +20,10 @@ static const defupd_report_item updated = { .struct_size = sizeof updated,
                                             .from_label = "",
                                             .to_label = "297.0.0.0",
                                             .via = "delta",
-                                            .text = "" };
+                                            .text = "",
+                                            .base_version = 1002,
+                                            .how = "delta from 1002, 1,234,567 bytes instead of "
+                                                   "42,000,000" };
 static const defupd_report_item held = { .struct_size = sizeof held,
                                          .reason = DEFUPD_REASON_HELD,
                                          .from_version = 17,
@@ -115,9 +118,10 @@ static void an_update_says_what_was_done_in_a_line_per_component(void)
     fake.report.generation = 8;
     fake.report.fetched = 1234567;
     T_CHECK(RUN("--state-dir", ".", "--source", "http://a/", "update") == 0);
-    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta, 1.2 MB]\n"
+    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta from 1002, 1,234,567 bytes "
+                  "instead of 42,000,000]\n"
                   "yara: stays at 17: held; 'defupd unhold' ends that\n"
-                  "Generation 8 is active; 1.2 MB fetched.\n");
+                  "Generation 8 is active; 1.2 MB fetched; 40.7 MB saved by deltas.\n");
     T_SAME(ERR(), "");
     T_HAS(CALLS(), "source http://a/\nupdate flags=0\nclose\n");
     T_CHECK(RUN("--state-dir", ".", "update", "--detailed-exitcode") == 2);
@@ -165,9 +169,10 @@ static void check_is_a_table_with_cost_and_reason(void)
     T_SAME(OUT(),
            "COMPONENT  INSTALLED  AVAILABLE          FETCH  HOW\n"
            "crs        5          5                      -\n"
-           "tetra      1002       1003 (297.0.0.0)  1.2 MB  delta (full: 42.0 MB)\n"
+           "tetra      1002       1003 (297.0.0.0)  1.2 MB  delta from 1002, 1,234,567 bytes "
+           "instead of 42,000,000\n"
            "yara       17         18                     -  held; 'defupd unhold' ends that\n"
-           "1 to update, 1.2 MB to fetch from http://up.example/repo.\n");
+           "1 to update, 1.2 MB to fetch from http://up.example/repo; 40.7 MB saved by deltas.\n");
 }
 
 static void each_failing_component_is_told_with_code_and_advice(void)
@@ -179,7 +184,8 @@ static void each_failing_component_is_told_with_code_and_advice(void)
     fake.call_code = DEFUPD_E_DIGEST;
     fake.message = broken.text;
     T_CHECK(RUN("--state-dir", ".", "update") == 65);
-    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta, 1.2 MB]\n"
+    T_SAME(OUT(), "tetra: updated 1002 -> 1003 (297.0.0.0) [delta from 1002, 1,234,567 bytes "
+                  "instead of 42,000,000]\n"
                   "Generation 8 is active.\n");
     T_SAME(ERR(), "defupd: ips 9: object ab12 differs from its signed digest\n"
                   "  -2400 DIGEST: try another source; this one is damaged\n");
@@ -295,6 +301,10 @@ static void json_is_events_by_line_and_then_the_result(void)
     T_CHECK(RUN("--state-dir", ".", "--json", "check") == 0);
     T_SAME(json_at("out", 0, "command"), "\"check\"");
     T_SAME(json_at("out", 0, "components.0.via"), "\"delta\"");
+    T_SAME(json_at("out", 0, "components.0.base"), "1002");
+    T_SAME(json_at("out", 0, "components.0.through"), "0");
+    T_SAME(json_at("out", 0, "components.0.how"),
+           "\"delta from 1002, 1,234,567 bytes instead of 42,000,000\"");
     fake.open_code = DEFUPD_E_STORE_OWNER;
     T_CHECK(RUN("--state-dir", ".", "--json", "status") == 77);
     T_SAME(json_at("out", 0, "code"), "-2505");

@@ -18,6 +18,9 @@ static void text_is_clean_whatever_it_was(void)
           "??31m" }, /* the one-byte escape of C1 */
         { "\xff\xc0\xaf\xed\xa0\x80\xe2\x82", "????????" },
         { "\xf4\x90\x80\x80", "????" },
+        { "a\u202eb\u2066c\u2069\u200f", "a???b???c??????" }, /* shown in another order */
+        { "\u061cx\u200by\ufeffz\U000e0041", "??x???y???z????" },
+        { "\u2027\u202f\u2030\u205f\u2070\u00ad", "\u2027\u202f\u2030\u205f\u2070\u00ad" },
     };
     char text[64];
 

@@ -9,6 +9,8 @@ struct gate {
     const char *release; /* 1003 */
     uint64_t held, pin, skip, quarantine;
     bool accept;
+    uint64_t budget; /* 0: none */
+    bool over_budget;
     int32_t reason;   /* scheduled and update; NONE: they take it */
     defupd_code code; /* named */
     bool replaces;    /* for a withdrawn release */
@@ -73,6 +75,10 @@ static const struct gate gates[] = {
       .reason = DEFUPD_REASON_NO_OBJECT, .code = DEFUPD_E_NO_OBJECT },
     { "no object", REL_(1003, "03", "", ""), .reason = DEFUPD_REASON_NO_OBJECT,
       .code = DEFUPD_E_NO_OBJECT },
+    { "budget", R3(""), .budget = 999, .reason = DEFUPD_REASON_BUDGET, .code = DEFUPD_E_BUDGET },
+    { "budget that is enough", R3(""), .budget = 1000, .replaces = true },
+    { "budget, ordered to pass over", R3(""), .budget = 999, .over_budget = true,
+      .reason = DEFUPD_REASON_BUDGET },
     { "withdrawn", R3(GONE("")), .reason = DEFUPD_REASON_NEWEST, .code = DEFUPD_E_WITHDRAWN },
 };
 
@@ -86,6 +92,9 @@ static struct du_plan_facts facts_of(const struct gate *gate, enum du_order orde
     facts.quarantine = &gate->quarantine;
     facts.quarantines = gate->quarantine != 0;
     facts.accept_quarantined = gate->accept;
+    facts.has_budget = gate->budget != 0;
+    facts.budget = gate->budget;
+    facts.over_budget = gate->over_budget;
     facts.ring = "pilot";
     return facts;
 }

@@ -17,6 +17,14 @@ static uint64_t have(void *user, const struct du_object *object)
     return object->sha256[0] == h->first ? h->bytes : 0;
 }
 
+/* Objects whose digest begins so have failed before. */
+static bool refused(void *user, const struct du_object *object)
+{
+    const unsigned char *first = user;
+
+    return object->sha256[0] == *first;
+}
+
 static void the_cheapest_path_is_found(void)
 {
     static const struct {
@@ -25,6 +33,8 @@ static void the_cheapest_path_is_found(void)
         struct have have;
         uint64_t on_disk;
         bool on_disk_wanted;
+        uint64_t damaged, through_max;
+        unsigned char refused;
         size_t steps;
         uint64_t bytes, full_bytes;
         unsigned char object[2]; /* first byte of each step's digest */
@@ -88,9 +98,60 @@ static void the_cheapest_path_is_found(void)
           REL_(1002, "02", "shards", DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")),
           .installed = 1001, .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 },
           .version = { 1003 } },
-        { "the one between is on disk, but not installed",
+        { "a delta from one that is on disk, but not installed",
           R1("") R2("") R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001, .on_disk = 1002,
-          .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 }, .version = { 1003 } },
+          .steps = 1, .bytes = 10, .full_bytes = 1000, .object = { 0xd3 }, .version = { 1003 },
+          .from = { 1002 } },
+        { "two deltas from one that is on disk, but not installed",
+          R2(DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")), .installed = 1000,
+          .on_disk = 1001, .steps = 2, .bytes = 40, .full_bytes = 1000, .object = { 0xd2, 0xd3 },
+          .version = { 1002, 1003 }, .from = { 1001, 1002 } },
+        { "as dear from the one on disk, which is listed first",
+          R3(DELTA_(1002, "d2", 10, "1") DELTA_(1001, "d1", 10, "1")), .installed = 1001,
+          .on_disk = 1002, .steps = 1, .bytes = 10, .full_bytes = 1000, .object = { 0xd1 },
+          .version = { 1003 }, .from = { 1001 } },
+        { "as dear from the one on disk, which is listed last",
+          R3(DELTA_(1001, "d1", 10, "1") DELTA_(1002, "d2", 10, "1")), .installed = 1001,
+          .on_disk = 1002, .steps = 1, .bytes = 10, .full_bytes = 1000, .object = { 0xd1 },
+          .version = { 1003 }, .from = { 1001 } },
+        { "the installed one is damaged", R3(DELTA_(1002, "d3", 10, "1")), .installed = 1002,
+          .damaged = 1002, .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 },
+          .version = { 1003 } },
+        { "one on disk is damaged", R2("") R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
+          .on_disk = 1002, .damaged = 1002, .steps = 1, .bytes = 1000, .full_bytes = 1000,
+          .object = { 0x03 }, .version = { 1003 } },
+        { "the target is on disk and damaged", R2("") R3(DELTA_(1002, "d3", 10, "1")),
+          .installed = 1002, .on_disk = 1003, .damaged = 1003, .steps = 1, .bytes = 1000,
+          .full_bytes = 1000, .object = { 0x03 }, .version = { 1003 } },
+        { "a delta that has failed before",
+          R2(DELTA_(1001, "d2", 30, "1"))
+              R3(DELTA_(1001, "d1", 20, "1") DELTA_(1002, "d3", 10, "1")),
+          .installed = 1001, .refused = 0xd1, .steps = 2, .bytes = 40, .full_bytes = 1000,
+          .object = { 0xd2, 0xd3 }, .version = { 1002, 1003 }, .from = { 1001, 1002 } },
+        { "the first of two has failed before",
+          R2(DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
+          .refused = 0xd2, .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 },
+          .version = { 1003 } },
+        { "the second of two has failed before",
+          R2(DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
+          .refused = 0xd3, .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 },
+          .version = { 1003 } },
+        { "full has failed before", R3(DELTA_(1002, "d3", 1001, "1")), .installed = 1002,
+          .refused = 0x03, .steps = 1, .bytes = 1001, .full_bytes = 1000, .object = { 0xd3 },
+          .version = { 1003 }, .from = { 1002 } },
+        { "the one between is as large as may be",
+          R2(DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
+          .through_max = 9, .steps = 2, .bytes = 40, .full_bytes = 1000, .object = { 0xd2, 0xd3 },
+          .version = { 1002, 1003 }, .from = { 1001, 1002 } },
+        { "the one between is too large",
+          R2(DELTA_(1001, "d2", 30, "1")) R3(DELTA_(1002, "d3", 10, "1")), .installed = 1001,
+          .through_max = 8, .steps = 1, .bytes = 1000, .full_bytes = 1000, .object = { 0x03 },
+          .version = { 1003 } },
+        { "the first of two is downloaded already",
+          R2(DELTA_(1001, "d2", 30, "1"))
+              R3(DELTA_(1001, "d1", 20, "1") DELTA_(1002, "d3", 10, "1")),
+          .installed = 1001, .have = { 0xd2, 30 }, .steps = 2, .bytes = 10, .full_bytes = 1000,
+          .object = { 0xd2, 0xd3 }, .version = { 1002, 1003 }, .from = { 1001, 1002 } },
         { "three deltas are too many",
           R1("") R2(DELTA_(1001, "d2", 1, "1")) R3(DELTA_(1002, "d3", 1, "1"))
               R4(DELTA_(1003, "d4", 1, "1")),
@@ -130,6 +191,11 @@ static void the_cheapest_path_is_found(void)
         facts.on_disks = 1;
         facts.have = have;
         facts.have_user = (void *)(uintptr_t)&t[i].have;
+        facts.damaged = &t[i].damaged;
+        facts.damageds = t[i].damaged != 0;
+        facts.refused = t[i].refused != 0 ? refused : NULL;
+        facts.refused_user = (void *)(uintptr_t)&t[i].refused;
+        facts.through_max = t[i].through_max;
         du_plan_make(&plan, manifest, &facts);
         T_CHECK(plan.target != NULL && plan.target == &manifest->release[0]);
         T_CHECK(plan.on_disk == t[i].on_disk_wanted);
@@ -158,6 +224,78 @@ static void a_delta_downwards_serves_a_rollback(void)
     facts.named = 1002;
     du_plan_make(&plan, manifest, &facts);
     T_CHECK(plan.action == DEFUPD_ACTION_ROLLBACK && plan.bytes == 7 && plan.steps == 1);
+}
+
+static void a_budget_counts_what_is_still_to_be_fetched(void)
+{
+    static const struct {
+        uint64_t budget;
+        struct have have;
+        bool taken;
+    } t[] = { { 10, { 0 }, true },
+              { 9, { 0 }, false },
+              { 9, { 0xd3, 1 }, true },
+              { 0, { 0xd3, 9 }, false },
+              { 0, { 0xd3, 10 }, true } };
+
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        DU_AUTO_MANIFEST *manifest = case_manifest(R2("") R3(DELTA_(1002, "d3", 10, "1")));
+        struct du_plan_facts facts = case_facts(DU_ORDER_UPDATE, 1002);
+        struct du_plan plan;
+
+        facts.has_budget = true;
+        facts.budget = t[i].budget;
+        facts.have = have;
+        facts.have_user = (void *)(uintptr_t)&t[i].have;
+        du_plan_make(&plan, manifest, &facts);
+        T_CHECK((plan.target != NULL) == t[i].taken);
+        T_CHECK(plan.reason == (t[i].taken ? DEFUPD_REASON_NONE : DEFUPD_REASON_BUDGET));
+        T_CHECK(plan.code == DEFUPD_OK);
+        if (!t[i].taken && t[i].budget == 9)
+            T_SAME(plan.text, "1003 is held back: it costs 10 bytes, the budget has 9 left; take "
+                              "it now with 'defupd update tetra@1003 --over-budget'");
+    }
+}
+
+static void the_way_is_told_to_people(void)
+{
+    static const struct {
+        const char *releases;
+        uint64_t on_disk;
+        struct have have;
+        const char *how;
+    } t[] = {
+        { R2(""), .how = "full bundle, 1,000 bytes" },
+        { R2(""), .have = { 0x02, 1 }, .how = "full bundle, 999 of 1,000 bytes" },
+        { R2(""), .have = { 0x02, 1000 }, .how = "full bundle, downloaded already" },
+        { REL_(1002, "02", "", FULL_("02", 1024594, "tar+zst") DELTA_(1001, "d2", 5791, "1")),
+          .how = "delta from 1001, 5,791 bytes instead of 1,024,594" },
+        { REL_(1002, "02", "", FULL_("02", 1024594, "tar+zst") DELTA_(1001, "d2", 5791, "1")),
+          .have = { 0xd2, 5000 },
+          .how = "delta from 1001, 791 of 5,791 bytes instead of 1,024,594" },
+        { REL_(1002, "02", "", DELTA_(1001, "d2", 57, "1")), .how = "delta from 1001, 57 bytes" },
+        { R2(DELTA_(1001, "d2", 300, "1")) R3(DELTA_(1002, "d3", 10, "1")),
+          .how = "deltas from 1001 through 1002, 310 bytes instead of 1,000" },
+        { R2(""), .on_disk = 1002, .how = "on disk" },
+        { R1(""), .how = "" },
+        { REL_(1002, "02", "", FULL_("02", 9007199254740991, "tar+zst")),
+          .how = "full bundle, 9,007,199,254,740,991 bytes" },
+    };
+
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        DU_AUTO_MANIFEST *manifest = case_manifest(t[i].releases);
+        struct du_plan_facts facts = case_facts(DU_ORDER_UPDATE, 1001);
+        struct du_plan plan;
+        char how[160];
+
+        facts.on_disk = &t[i].on_disk;
+        facts.on_disks = 1;
+        facts.have = have;
+        facts.have_user = (void *)(uintptr_t)&t[i].have;
+        du_plan_make(&plan, manifest, &facts);
+        du_plan_how(&plan, how, sizeof how);
+        T_SAME(how, t[i].how);
+    }
 }
 
 static void a_rollback_goes_to_the_newest_older_one_on_disk(void)
@@ -238,6 +376,8 @@ int main(void)
 {
     T_RUN(the_cheapest_path_is_found);
     T_RUN(a_delta_downwards_serves_a_rollback);
+    T_RUN(a_budget_counts_what_is_still_to_be_fetched);
+    T_RUN(the_way_is_told_to_people);
     T_RUN(a_rollback_goes_to_the_newest_older_one_on_disk);
     T_RUN(versions_compare_part_by_part);
     T_RUN(a_cohort_is_the_first_eight_bytes_modulo_1000);

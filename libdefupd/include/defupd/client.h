@@ -65,12 +65,15 @@ typedef struct defupd_client_options {
     void *log_user;             /**< Handed to on_log. */
     const char *trusted_root_name; /**< What messages call trusted_root, such as its file's name.
                                         Default "the given trusted root". */
+    uint64_t budget_bytes; /**< Object bytes that one call may fetch; a release that costs more
+                                is left alone, with DEFUPD_REASON_BUDGET. Default 0: no limit.
+                                With 1, only what is downloaded already is installed. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0                                                                  \
+            0, 0, 0, 0, 0, 0, 0, 0                                                               \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -79,8 +82,8 @@ enum {
     DEFUPD_REQUEST_DRY_RUN = 2,   /**< Decide and report; download no content, change nothing
                                        but metadata. */
     DEFUPD_REQUEST_ACCEPT_QUARANTINED = 4, /**< With a named version: take it all the same. */
-    DEFUPD_REQUEST_OVER_BUDGET = 8,        /**< With a named version: bytes do not count. */
-    DEFUPD_REQUEST_REPAIR = 16             /**< defupd_client_verify(): replace what is damaged. */
+    DEFUPD_REQUEST_OVER_BUDGET = 8, /**< With a named version: budget_bytes does not count. */
+    DEFUPD_REQUEST_REPAIR = 16      /**< defupd_client_verify(): replace what is damaged. */
 };
 
 /** What a call is about. Start from DEFUPD_REQUEST_INIT. Borrowed during the call. */

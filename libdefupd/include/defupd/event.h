@@ -30,6 +30,8 @@ typedef enum defupd_event_id {
     DEFUPD_EVENT_SOURCE_FAILED = 800, /**< One source failed (`source`, `code`); more may follow. */
     DEFUPD_EVENT_DAMAGED = 801,       /**< An installed file is not what was signed: `text`. */
     DEFUPD_EVENT_REPAIRED = 802,      /**< Damaged files were replaced. */
+    DEFUPD_EVENT_DETOUR = 803,        /**< An object could not be used (`code`, `text`); another
+                                           path is taken in the same call. */
     DEFUPD_EVENT_PROGRESS = 900       /**< Bytes moved on; at most about ten a second. */
 } defupd_event_id;
 

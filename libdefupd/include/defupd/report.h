@@ -46,7 +46,8 @@ typedef enum defupd_reason {
     DEFUPD_REASON_REQUIRES = 9,    /**< Needs a newer client to be understood. */
     DEFUPD_REASON_NO_OBJECT = 10,  /**< No object of it has a codec this client knows. */
     DEFUPD_REASON_WITHDRAWN = 11,  /**< Withdrawn by the publisher. */
-    DEFUPD_REASON_NO_RELEASE = 12  /**< The manifest lists no release for this host. */
+    DEFUPD_REASON_NO_RELEASE = 12, /**< The manifest lists no release for this host. */
+    DEFUPD_REASON_BUDGET = 13      /**< It costs more bytes than the budget allows. */
 } defupd_reason;
 
 /** One component of a report. Borrowed from it, with all strings. */
@@ -63,10 +64,14 @@ typedef struct defupd_report_item {
     uint64_t bytes;        /**< Object bytes the plan fetches; downloaded ones cost nothing. */
     uint64_t full_bytes;   /**< What the full bundle would cost. */
     const char *component;
-    const char *from_label; /**< "" if none. */
-    const char *to_label;   /**< "" if none. */
-    const char *via;        /**< "full", "delta", "delta+delta", "disk" or "". */
-    const char *text;       /**< One line for people: the reason or the failure; "" if none. */
+    const char *from_label;   /**< "" if none. */
+    const char *to_label;     /**< "" if none. */
+    const char *via;          /**< "full", "delta", "delta+delta", "disk" or "". */
+    const char *text;         /**< One line for people: the reason or the failure; "" if none. */
+    uint64_t base_version;    /**< On disk, where the first delta starts; 0 without a delta. */
+    uint64_t through_version; /**< With two deltas: the release between them, else 0. */
+    const char *how;          /**< The path for people: "delta from 1002, 5,791 bytes instead of
+                                   1,024,594"; "" when nothing is done. */
 } defupd_report_item;
 
 /** Owned by the caller, freed by defupd_report_free(). Read-only and safe to share. */

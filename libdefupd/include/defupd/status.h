@@ -71,6 +71,8 @@ typedef struct defupd_component_status {
     const char *path;   /**< Absolute path of the installed tree through `current`; "" if none. */
     const char *notice; /**< What a person should know, one line: a hold, a skip, a withdrawal; ""
                              if nothing. */
+    const char *path_text; /**< How the installed version came, one line: "delta from 1002, 5,791
+                                bytes instead of 1,024,594"; "" if not known. */
 } defupd_component_status;
 
 /** Owned by the caller, freed by defupd_status_free(). Read-only and safe to share. */
