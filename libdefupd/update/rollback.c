@@ -137,7 +137,13 @@ static defupd_code go_back(struct back *back, struct du_part *part, uint64_t ver
         return DEFUPD_OK;
     }
     DU_TRY(member_of(back, part, version, &member, err));
-    DU_TRY(du_version_check(&back->run, part->name, version, member.tree, err));
+    if (du_version_check(&back->run, part->name, version, member.tree, err) != DEFUPD_OK)
+        return err->code != DEFUPD_E_DAMAGED
+                   ? err->code
+                   : DU_FAIL(err, DEFUPD_E_DAMAGED,
+                             "%s %" PRIu64 " on disk is damaged; 'defupd update %s@%" PRIu64
+                             "' fetches it anew",
+                             part->name, version, part->name, version);
     part->row->item.action = DEFUPD_ACTION_ROLLBACK;
     part->row->item.to_version = version;
     part->row->item.via = "disk";
