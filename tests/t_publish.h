@@ -48,6 +48,16 @@ static inline void t_repo_close(defupd_repo **repo)
 }
 #define T_AUTO_REPO __attribute__((cleanup(t_repo_close))) defupd_repo
 
+/* With the fastest keys for root and targets: every step of a test checks all signatures again. */
+static inline defupd_code t_init(defupd_repo *repo, defupd_error *err)
+{
+    defupd_code rc = defupd_repo_key_generate(repo, "root", "ed25519", NULL, err);
+
+    if (rc == DEFUPD_OK)
+        rc = defupd_repo_key_generate(repo, "targets", "ed25519", NULL, err);
+    return rc == DEFUPD_OK ? defupd_repo_init(repo, err) : rc;
+}
+
 /* A folder with an executable file, one below a folder with a space, and `text`. */
 static inline void t_tree(const char *dir, const char *text)
 {

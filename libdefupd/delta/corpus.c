@@ -15,6 +15,7 @@
 #define BUCKETS 65536U
 #define COMPARE_MAX (16U << 10) /* a match of this length is long enough to be taken */
 #define NEIGHBOURS 64
+#define NEIGHBOURS_BYTES (32U << 10) /* compared in all with them, on each side */
 
 /* --- loading --- */
 
@@ -235,36 +236,14 @@ static uint64_t distance(uint64_t a, uint64_t b)
     return a < b ? b - a : a - b;
 }
 
-/* Of the suffixes beside number `found` that match as long, the nearest. */
-static uint64_t nearest(const struct du_corpus *corpus, size_t found, const unsigned char *bytes,
-                        size_t length, uint64_t near)
-{
-    uint64_t best = (uint64_t)corpus->suffix[found];
-
-    for (int up = 0; up < 2; up++) {
-        size_t i = found;
-
-        for (int n = 0; n < NEIGHBOURS; n++) {
-            if (up == 1 ? i + 1 >= corpus->count : i == 0)
-                break;
-            i = up == 1 ? i + 1 : i - 1;
-            if (compare(corpus, (size_t)corpus->suffix[i], bytes, length, 0) < length)
-                break;
-            if (distance((uint64_t)corpus->suffix[i], near) < distance(best, near))
-                best = (uint64_t)corpus->suffix[i];
-        }
-    }
-    return best;
-}
-
 size_t du_corpus_search(const struct du_corpus *corpus, const unsigned char *bytes, size_t count,
-                        uint64_t near, uint64_t *at)
+                        size_t *found)
 {
     const size_t most = count < COMPARE_MAX ? count : COMPARE_MAX;
-    size_t low, high, low_shared = 0, high_shared = 0, best = 0, found = 0;
+    size_t low, high, low_shared = 0, high_shared = 0, best = 0;
     size_t key;
 
-    *at = 0;
+    *found = 0;
     if (count < 2)
         return 0;
     key = (size_t)bytes[0] << 8 | bytes[1];
@@ -277,7 +256,7 @@ size_t du_corpus_search(const struct du_corpus *corpus, const unsigned char *byt
 
         if (shared > best) {
             best = shared;
-            found = middle;
+            *found = middle;
         }
         if (shared == most)
             break;
@@ -289,8 +268,28 @@ size_t du_corpus_search(const struct du_corpus *corpus, const unsigned char *byt
             high_shared = shared;
         }
     }
-    if (best == 0)
-        return 0;
-    *at = nearest(corpus, found, bytes, best, near);
-    return best < most ? best : compare(corpus, (size_t)*at, bytes, count, best);
+    return best;
+}
+
+/* The suffixes beside number `found` share with it as much or less, the further the less. */
+uint64_t du_corpus_nearest(const struct du_corpus *corpus, size_t found, const unsigned char *bytes,
+                           size_t count, uint64_t near, size_t *length)
+{
+    uint64_t best = (uint64_t)corpus->suffix[found];
+
+    for (int up = 0; up < 2; up++) {
+        size_t i = found;
+
+        for (size_t n = 0; n < NEIGHBOURS && n * *length < NEIGHBOURS_BYTES; n++) {
+            if (up == 1 ? i + 1 >= corpus->count : i == 0)
+                break;
+            i = up == 1 ? i + 1 : i - 1;
+            if (compare(corpus, (size_t)corpus->suffix[i], bytes, *length, 0) < *length)
+                break;
+            if (distance((uint64_t)corpus->suffix[i], near) < distance(best, near))
+                best = (uint64_t)corpus->suffix[i];
+        }
+    }
+    *length = compare(corpus, (size_t)best, bytes, count, *length);
+    return best;
 }

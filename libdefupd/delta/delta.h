@@ -57,9 +57,10 @@ DEFUPD_MUST_CHECK defupd_code du_delta_decode(const struct du_delta_host *host, 
  * index   out: the sealed index of the new tree, yours
  * reused  out: files taken from the base
  * Nothing is synced. On failure the directory holds rubbish; the caller throws it away.
- * Errors: DEFUPD_E_DELTA_FORMAT, DEFUPD_E_TREE_FORBIDDEN (path named), DEFUPD_E_TREE (also when the
- *         base is damaged), DEFUPD_E_LIMIT, DEFUPD_E_IO, DEFUPD_E_NO_SPACE, DEFUPD_E_NOMEM, the
- *         tick's
+ * Errors: DEFUPD_E_DELTA_FORMAT, DEFUPD_E_DELTA_BASE (an old file is missing, too short, no file or
+ *         not vouched for), DEFUPD_E_TREE_FORBIDDEN (path named), DEFUPD_E_TREE (also when content
+ *         of the base is damaged), DEFUPD_E_LIMIT, DEFUPD_E_IO, DEFUPD_E_NO_SPACE, DEFUPD_E_NOMEM,
+ *         the tick's
  */
 DEFUPD_MUST_CHECK defupd_code du_delta_merge(const struct du_sys *sys,
                                              const struct du_verified_file *delta,

@@ -72,9 +72,14 @@ uint64_t du_corpus_to_old(const struct du_corpus *corpus, uint64_t at);
 uint64_t du_corpus_near(const struct du_corpus *corpus, uint64_t old_at);
 /* End of the segment that holds `at`. */
 uint64_t du_corpus_segment_end(const struct du_corpus *corpus, uint64_t at);
-/* Longest match of bytes[0..count) in the corpus, of several the one nearest to `near`. */
+/* Length of the longest match of bytes[0..count) in the corpus, counted up to 16 KiB. *found is for
+ * du_corpus_nearest(). */
 size_t du_corpus_search(const struct du_corpus *corpus, const unsigned char *bytes, size_t count,
-                        uint64_t near, uint64_t *at);
+                        size_t *found);
+/* Of the places where as much matches as du_corpus_search() found (above 0), one near to `near`;
+ * *length becomes the whole length of the match there. */
+uint64_t du_corpus_nearest(const struct du_corpus *corpus, size_t found, const unsigned char *bytes,
+                           size_t count, uint64_t near, size_t *length);
 /* Equal bytes at the beginning of both. */
 size_t du_equal_bytes(const unsigned char *a, const unsigned char *b, size_t count);
 

@@ -15,6 +15,7 @@
 
 #define GAIN 8     /* right bytes by which another place must be better */
 #define TRUSTED 32 /* equal bytes from which on the expected place needs no search */
+#define LONG 64    /* a match of so many bytes is passed whole, whatever is made of it */
 #define TICK_BYTES (1U << 20)
 
 struct matcher {
@@ -152,32 +153,63 @@ struct finder {
     int64_t score; /* right bytes of [scan, scored) under it */
     uint64_t place;
     size_t length;
+    size_t ticked; /* up to here the tick was told */
 };
 
-/* Go on to the next place that is better than the present one; the end, if there is none. */
+/* The present copy is about as good as a long match. Searching again at each of its bytes would
+ * find the same again and again, in time that grows with the square of the length where there are
+ * many likenesses; what else begins in it is found at its end, and reaches back. Go to where all
+ * the rest of the match is right under the present copy. */
+static void pass(const struct matcher *m, struct finder *f)
+{
+    const size_t start = f->scan, end = start + f->length;
+
+    f->scan = end;
+    while (f->scan > start && right_at(m, f->scan - 1, f->shift))
+        f->scan--;
+    f->length = end - f->scan;
+    f->scored = end;
+    f->score = (int64_t)f->length;
+}
+
+static defupd_code tick_at(const struct du_tick *tick, struct finder *f, defupd_error *err)
+{
+    const size_t since = f->scan - f->ticked;
+
+    if (since < TICK_BYTES || tick == NULL || tick->fn == NULL)
+        return DEFUPD_OK;
+    f->ticked = f->scan;
+    return tick->fn(tick->user, since, err);
+}
+
+/* Go on to the next place that is better than the present one, or to where the present one is as
+ * good as any; the end, if there is none. */
 static defupd_code find(const struct matcher *m, struct finder *f, const struct du_tick *tick,
                         defupd_error *err)
 {
-    size_t ticked;
+    size_t found;
 
     f->scan += f->length;
-    f->length = 0;
     f->scored = f->scan;
     f->score = 0;
-    ticked = f->scan;
     while (f->scan < m->count) {
         const int64_t expected = (int64_t)f->scan + f->shift;
 
-        if (f->scan - ticked >= TICK_BYTES && tick != NULL && tick->fn != NULL) {
-            DU_TRY(tick->fn(tick->user, f->scan - ticked, err));
-            ticked = f->scan;
-        }
-        f->length = du_corpus_search(m->corpus, m->bytes + f->scan, m->count - f->scan,
-                                     expected > 0 ? (uint64_t)expected : 0, &f->place);
+        DU_TRY(tick_at(tick, f, err));
+        f->length = du_corpus_search(m->corpus, m->bytes + f->scan, m->count - f->scan, &found);
         for (; f->scored < f->scan + f->length; f->scored++)
             f->score += right_at(m, f->scored, f->shift);
-        if ((f->length > 0 && (int64_t)f->length == f->score) ||
-            (int64_t)f->length > f->score + GAIN)
+        if ((int64_t)f->length > f->score + GAIN) {
+            f->place = du_corpus_nearest(m->corpus, found, m->bytes + f->scan, m->count - f->scan,
+                                         expected > 0 ? (uint64_t)expected : 0, &f->length);
+            return DEFUPD_OK;
+        }
+        if (f->length >= LONG && (int64_t)f->length != f->score) {
+            pass(m, f);
+            if (f->length == 0)
+                continue;
+        }
+        if (f->length > 0 && (int64_t)f->length == f->score)
             return DEFUPD_OK;
         f->score -= right_at(m, f->scan, f->shift);
         f->scan++;

@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "delta/delta_priv.h"
+#include "sys/disk.h"
 #include "tree/sink.h"
 
 #define BLOCK_BYTES (64U << 10)
@@ -97,14 +99,35 @@ static defupd_code map_old(struct merge *m, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* O_NONBLOCK: a pipe in the file's place must not hold us. */
+static defupd_code open_installed(struct merge *m, const char *path, int *fd, defupd_error *err)
+{
+    const char *name;
+    struct stat st;
+    defupd_code rc;
+    int dir;
+
+    rc = du_place_parent(&m->old.place, path, false, &dir, &name, err);
+    if (rc == DEFUPD_E_TREE_FORBIDDEN || (rc != DEFUPD_OK && du_is_missing(err)))
+        return DU_FAIL(err, DEFUPD_E_DELTA_BASE, "the directory of installed '%s' is missing",
+                       path);
+    DU_TRY(rc);
+    DU_AUTO_FD opened = m->sys->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (opened < 0)
+        return errno == ENOENT || errno == ELOOP
+                   ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is missing", path)
+                   : DU_FAIL_IO(err, "open installed '%s'", path);
+    if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode))
+        return DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is no file any more", path);
+    *fd = du_take_fd(&opened);
+    return DEFUPD_OK;
+}
+
 /* Open the old file that holds the byte at `at`: most often the one that is open, or the next. */
 static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
 {
     struct old_tree *old = &m->old;
-    const struct du_file *file;
     size_t low = 0, high = m->base->index->count - 1;
-    const char *name;
-    int dir;
 
     if (old->fd >= 0 && at >= old->at[old->current] && at < old->at[old->current + 1])
         return DEFUPD_OK;
@@ -118,13 +141,7 @@ static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
     }
     du_fd_close(&old->fd);
     old->fd = -1;
-    file = &m->base->index->file[low];
-    DU_TRY(du_place_parent(&old->place, file->path, false, &dir, &name, err));
-    old->fd = m->sys->openat(dir, name, O_RDONLY | O_NOFOLLOW, 0);
-    if (old->fd < 0)
-        return errno == ENOENT || errno == ELOOP
-                   ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is missing", file->path)
-                   : DU_FAIL_IO(err, "open installed '%s'", file->path);
+    DU_TRY(open_installed(m, m->base->index->file[low].path, &old->fd, err));
     old->current = low;
     old->block = 0;
     return DEFUPD_OK;

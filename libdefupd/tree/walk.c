@@ -73,7 +73,7 @@ defupd_code du_file_hash(const struct du_sys *sys, int fd, const char *what,
                          const struct du_tick *tick, unsigned char sha256[DU_SHA256_BYTES],
                          uint64_t *size, defupd_error *err)
 {
-    enum { CHUNK = 128 * 1024 };
+    enum { CHUNK = 64 * 1024 }; /* from 128 on, malloc() would map and unmap it for each file */
     DU_AUTO_FREE unsigned char *chunk = malloc(CHUNK);
     DU_AUTO_HASH hash;
     uint64_t at = 0;

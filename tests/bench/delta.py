@@ -107,8 +107,10 @@ def each_tree_file(tree):
 class Bounds:
     """What nobody can be below."""
 
-    def __init__(self, pair, tool):
-        self.pair, self.tool = pair, tool
+    def __init__(self, pair, build):
+        self.pair = pair
+        self.digest = os.path.join(build, "tests", "bench", "digest")
+        self.rewrite = os.path.join(build, "tests", "bench_rewrite")
         self.list = os.path.join(pair.work, "changed.list")
         with open(self.list, "wb") as file:
             file.write(b"".join(os.fsencode(path) + b"\n" for path in sorted(pair.changed)))
@@ -116,16 +118,16 @@ class Bounds:
 
     def round(self):
         out = os.path.join(self.pair.work, "bound.out")
-        steps = {"hash": [self.tool, "hash", self.pair.new],
-                 "rewrite": [self.tool, "rewrite", self.pair.new_tree, self.list, out],
+        steps = {"hash": [self.digest, self.pair.new],
+                 "rewrite": [self.rewrite, self.pair.new_tree, out],
                  "cp_al": ["cp", "-al", self.pair.old_tree, out],
                  "untar": ["tar", "-xf", self.pair.new, "-C", out]}
         for name, costs in self.costs.items():
             shutil.rmtree(out, ignore_errors=True)
-            if name == "untar":
+            if name in ("rewrite", "untar"):
                 os.mkdir(out)
             os.sync()
-            costs.append(run(steps[name]))
+            costs.append(run(steps[name], stdin=self.list))
         shutil.rmtree(out, ignore_errors=True)
 
     def plain(self):
@@ -178,7 +180,7 @@ def measure_pair(pair, options):
     found = pair.plain()
     results = found["results"] = []
     ready = make_all(pair, options, results)
-    bounds = Bounds(pair, options.bound)
+    bounds = Bounds(pair, options.build)
     costs = {result["tool"]: [] for _, result in ready}
     for _ in range(options.repeat):
         bounds.round()
@@ -321,8 +323,8 @@ def parse(argv):
         for name in options.peers:
             if name not in peers.NAMES:
                 parser.error(f"no peer {name}; there are {', '.join(peers.NAMES)}")
-    options.bound = os.path.join(os.path.abspath(options.build), "tests", "bench", "bound")
-    peers.Ours.tool = os.path.join(os.path.abspath(options.build), "tests", "bench", "delta_tool")
+    options.build = os.path.abspath(options.build)
+    peers.Ours.tool = os.path.join(options.build, "tests", "bench", "delta_tool")
     return options
 
 
@@ -341,8 +343,8 @@ def each_pair(options, top):
 
 def main(argv=None):
     options = parse(argv)
-    if not os.access(options.bound, os.X_OK):
-        sys.exit(f"{options.bound} is not there: ninja -C {options.build}")
+    if not os.access(peers.Ours.tool, os.X_OK):
+        sys.exit(f"{peers.Ours.tool} is not there: ninja -C {options.build}")
     with tempfile.TemporaryDirectory(prefix="defupd-bench-", dir=options.work) as top:
         run_of = {"machine": machine(top), "repeat": options.repeat, "pairs": []}
         for pair in each_pair(options, top):

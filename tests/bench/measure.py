@@ -66,12 +66,18 @@ def _sample(pid, ended, peak):
         ended.wait(SAMPLE_S)
 
 
-def run(argv, cwd=None, stdout=subprocess.DEVNULL, limit=None, accept=(0,), env=None):
-    """Run a program to its end; its Cost. Failed, with what it said, when it did not work."""
+def run(argv, cwd=None, stdin=os.devnull, stdout=subprocess.DEVNULL, limit=None, accept=(0,)):
+    """Run a program to its end; its Cost. Failed, with what it said, when it did not work. `stdin`
+    is a file's name."""
+    with open(stdin, "rb") as lines:
+        return _run(argv, cwd, lines, stdout, limit, accept)
+
+
+def _run(argv, cwd, stdin, stdout, limit, accept):
     ended, peak = threading.Event(), [0, 0]
     begin = time.perf_counter()
     # A new group, so that what it started ends with it.
-    with subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, env=env,
+    with subprocess.Popen(argv, cwd=cwd, stdin=stdin, stdout=stdout,
                           stderr=subprocess.PIPE, start_new_session=True) as process:
         said = []
         reader = threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True)

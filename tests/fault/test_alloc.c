@@ -496,7 +496,7 @@ static size_t wanted(void)
     const char *form = getenv("DEFUPD_LONG");
 
     if (form == NULL)
-        return 6;
+        return 5;
     return strcmp(form, "all") == 0 ? 0 : 100;
 }
 

@@ -5,6 +5,14 @@
 #include "fault.h"
 #include "store_kit.h"
 
+/* Every third step for every day, all of them with DEFUPD_LONG. */
+static bool next_round(struct fault *f)
+{
+    if (f->fail_at > 0 && getenv("DEFUPD_LONG") == NULL)
+        f->fail_at += 2;
+    return fault_round(f);
+}
+
 static int quick_sync(int fd)
 {
     (void)fd;
@@ -88,7 +96,7 @@ static void making_and_locking_a_store_survives_faults(void)
 {
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             struct du_store store;
             defupd_error err = { 0 };
             defupd_code rc;
@@ -125,7 +133,7 @@ static void staging_and_activation_survive_faults(void)
     make_base("base");
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             struct du_store store;
             defupd_error err = { 0 };
             bool switched = false;
@@ -179,7 +187,7 @@ static void the_sweep_survives_faults(void)
 
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             unsigned failures, fds;
 
             fault_stop(&f);
@@ -211,7 +219,7 @@ static void facts_survive_faults(void)
     make_base("base");
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             DU_AUTO_FACT fact = { 0 };
             DU_AUTO_FACT got = { 0 };
             struct du_store store;
@@ -257,7 +265,7 @@ static void downloads_survive_faults(void)
     make_base("base");
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             struct du_store store;
             defupd_error err = { 0 };
             bool complete = false;
@@ -316,7 +324,7 @@ static void repairs_survive_faults(void)
                     "mkdir -p extra/deep && touch extra/deep/file && echo rot >> ../1.index") == 0);
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             struct du_store store;
             defupd_error err = { 0 };
             defupd_code rc;
@@ -349,7 +357,7 @@ static void a_lease_under_faults_is_held_or_refused(void)
     copy_state("base");
     EACH_WAY(way)
     {
-        for (struct fault f = fault_start(way->mode, way->error); fault_round(&f);) {
+        for (struct fault f = fault_start(way->mode, way->error); next_round(&f);) {
             struct du_store store;
             struct du_lease lease;
             defupd_error err = { 0 };

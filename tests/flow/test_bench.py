@@ -53,6 +53,27 @@ def a_pair_can_be_two_files(top):
     check(figures["pairs"][0]["new"] == {"files": 1, "bytes": 4006}, figures["pairs"][0]["new"])
 
 
+def releases_in_between_are_published_and_a_host_that_missed_them_is_counted(top):
+    for name in ("old", "new"):
+        os.makedirs(os.path.join(top, name, "sub"))
+        for path, text in (("same", "s"), ("sub/changed", name), ("only " + name, name)):
+            with open(os.path.join(top, name, path), "w", encoding="ascii") as file:
+                file.write(text * 2000)
+    figures = script("behind.py", top, "--releases", "4", "files", os.path.join(top, "old"),
+                     os.path.join(top, "new"))
+    host = figures["hosts"][0]
+    check(host["objects"] > 0 and host["object_bytes"] > 0 and host["direct_bytes"] > 0, host)
+    check(host["requests"] == len(host["metadata"]) + host["objects"], host)
+    check(host["metadata_bytes"] > 1000, host)
+
+
+def publishing_says_what_each_delta_took(top):
+    figures = script("publish.py", top, "--scale", "0.0005", "--old", "2", "--alone", "1")
+    check([delta["from"] for delta in figures["deltas"]] == [2, 1], figures)
+    check(figures["publish"]["wall_s"] > 0 and figures["publish"]["rss_anon"] > 0, figures)
+    check(figures["alone"][0]["ours"]["bytes"] > 0, figures)
+
+
 def t_run(test):
     global number, failed
     number += 1
@@ -67,7 +88,9 @@ def t_run(test):
 
 
 for each in (every_program_that_is_here_brings_a_tree_and_a_list_to_their_next_release,
-             a_pair_can_be_two_files):
+             a_pair_can_be_two_files,
+             releases_in_between_are_published_and_a_host_that_missed_them_is_counted,
+             publishing_says_what_each_delta_took):
     t_run(each)
 print(f"1..{number}")
 sys.exit(failed > 0)

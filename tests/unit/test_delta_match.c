@@ -67,8 +67,80 @@ static void a_copy_goes_on_from_the_piece_before_but_not_from_another_content(vo
     }
 }
 
+/* Old and new are much alike everywhere, so that each place has many long likenesses and none that
+ * is better: a search at each byte took minutes for 8 MiB, far beyond a test's limit. */
+static void likeness_everywhere_does_not_take_for_ever(void)
+{
+    enum { SIZE = 8 << 20, WRONG = 2000 };
+    static const char line[] = "0123456789abcdef the same line of a list\n";
+
+    for (int lines = 0; lines < 2; lines++) {
+        DU_AUTO_FREE unsigned char *old = calloc(1, SIZE);
+        DU_AUTO_FREE unsigned char *new = calloc(1, SIZE);
+        struct du_copies copies = { 0 };
+        struct du_corpus corpus;
+        defupd_error err = { 0 };
+        uint64_t seed = 5, done = 0, wrong = 0;
+
+        for (size_t i = 0; i < SIZE && lines == 1; i++)
+            old[i] = new[i] = (unsigned char)line[i % (sizeof line - 1)];
+        for (int i = 0; i < WRONG; i++) {
+            old[dk_random(&seed) % SIZE] ^= (unsigned char)(1 + i % 255);
+            new[dk_random(&seed) % SIZE] ^= (unsigned char)(1 + i % 255);
+        }
+        make_corpus(&corpus, old, SIZE);
+        T_OK(du_match(&copies, &corpus, new, SIZE, 0, 0, NULL, &err), &err);
+        for (size_t i = 0; i < copies.count; i++) {
+            const struct du_copy *copy = &copies.item[i];
+
+            T_CHECK(copy->at >= done && copy->count <= SIZE - copy->at);
+            T_CHECK(copy->from <= SIZE && copy->count <= SIZE - copy->from);
+            done = copy->at + copy->count;
+            for (uint64_t k = 0; k < copy->count; k++)
+                wrong += old[copy->from + k] != new[copy->at + k];
+        }
+        T_CHECK(done == SIZE && wrong <= 2 * WRONG);
+        free(copies.item);
+        corpus.segment = NULL;
+        du_corpus_free(&corpus);
+    }
+}
+
+static defupd_code stop(void *user, uint64_t bytes, defupd_error *err)
+{
+    (void)bytes;
+    *(unsigned *)user += 1;
+    return DU_FAIL(err, DEFUPD_E_CANCELLED, "stopped");
+}
+
+/* Also where there is a copy every few bytes. */
+static void a_search_can_be_stopped(void)
+{
+    enum { SIZE = 3 << 20 };
+    DU_AUTO_FREE unsigned char *old = malloc(SIZE);
+    DU_AUTO_FREE unsigned char *new = malloc(SIZE);
+    struct du_copies copies = { 0 };
+    struct du_corpus corpus;
+    defupd_error err = { 0 };
+    uint64_t seed = 4;
+    unsigned ticks = 0;
+
+    fill_random(old, SIZE, 3);
+    for (size_t i = 0; i < SIZE; i += 64)
+        memcpy(new + i, old + dk_random(&seed) % (SIZE - 64), 64);
+    make_corpus(&corpus, old, SIZE);
+    T_FAILS(du_match(&copies, &corpus, new, SIZE, 0, 0, &(struct du_tick){ stop, &ticks }, &err),
+            DEFUPD_E_CANCELLED, &err);
+    T_CHECK(ticks == 1);
+    free(copies.item);
+    corpus.segment = NULL;
+    du_corpus_free(&corpus);
+}
+
 int main(void)
 {
+    T_RUN(likeness_everywhere_does_not_take_for_ever);
+    T_RUN(a_search_can_be_stopped);
     T_RUN(a_copy_goes_on_from_the_piece_before_but_not_from_another_content);
     return T_DONE();
 }

@@ -89,7 +89,7 @@ static void the_newest_two_releases_have_deltas_that_are_proven(void)
     struct heard heard;
     uint64_t bytes = 0;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 6);
     tree_of(7);
     T_OK(add(repo, 7, &heard, &added, &err), &err);
@@ -127,7 +127,7 @@ static void a_delta_as_dear_as_the_bundle_is_left_out(void)
     defupd_error err = { 0 };
     struct heard heard;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 1);
     T_CHECK(t_shell("rm -rf tree && mkdir tree && head -c 30000 /dev/urandom >tree/other") == 0);
     T_OK(add(repo, 2, &heard, &added, &err), &err);
@@ -155,7 +155,7 @@ static void a_source_without_a_right_bundle_gets_no_delta(void)
     struct heard heard;
     char path[128];
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 3);
     manifest = published(repo);
     bundle_of(manifest, 2, path);
@@ -178,7 +178,7 @@ static void sources_with_one_tree_share_one_delta(void)
     defupd_error err = { 0 };
     struct heard heard;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     tree_of(1);
     T_OK(add(repo, 1, &heard, NULL, &err), &err);
     T_OK(add(repo, 2, &heard, NULL, &err), &err); /* the same tree */
@@ -202,7 +202,7 @@ static void any_number_of_jobs_gives_the_same_deltas(void)
     defupd_error err = { 0 };
     char first[8][72];
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 6);
     tree_of(7);
     T_CHECK(t_shell("cp -a repo before") == 0);
@@ -251,7 +251,7 @@ static void cancelling_in_the_middle_leaves_the_repository_as_it_was(void)
     defupd_error err = { 0 };
     struct heard heard;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 6);
     tree_of(7);
     T_CHECK(t_shell("cp -a repo before") == 0);
@@ -281,7 +281,7 @@ static void a_full_disk_leaves_the_repository_as_it_was(void)
     defupd_error err = { 0 };
     struct heard heard;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 6);
     tree_of(7);
     T_CHECK(t_shell("cp -a repo before") == 0);
@@ -303,7 +303,7 @@ static int mkdir_tamper(int dir, const char *name, mode_t mode)
     if (strcmp(name, "new-1") == 0) {
         const int fd = openat(dir, "delta-1", O_RDWR);
         struct stat st;
-        char c;
+        char c = 0;
 
         T_CHECK(fd >= 0 && fstat(fd, &st) == 0 && pread(fd, &c, 1, st.st_size / 2) == 1);
         c ^= 1;
@@ -321,7 +321,7 @@ static void a_delta_that_does_not_give_its_tree_is_never_published(void)
     defupd_error err = { 0 };
     struct heard heard;
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     life(repo, 1, 6);
     tree_of(7);
     broken = du_sys_posix;
@@ -342,7 +342,7 @@ static void numbers_are_limited(void)
     T_AUTO_REPO *repo = t_repo(NULL);
     defupd_error err = { 0 };
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     tree_of(1);
     for (int i = 0; i < 3; i++) {
         defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
@@ -367,7 +367,7 @@ static void a_long_manifest_sheds_spaced_deltas_first(void)
 
     memset(note, 'n', sizeof note - 1);
     note[sizeof note - 1] = '\0';
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     release.component = "tetra";
     release.tree_dir = "tree";
     release.note = note;

@@ -61,7 +61,7 @@ static void a_release_is_durable_before_it_is_named(void)
     DU_AUTO_FD dir = -1;
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     repo->sys = noting();
     T_OK(t_add(repo, "tetra", 1, "tree", &added, &err), &err);
     repo->sys = &du_sys_posix;
@@ -88,7 +88,7 @@ static void a_refresh_replaces_the_timestamp_alone(void)
     defupd_error err = { 0 };
     T_AUTO_REPO *repo = t_repo(NULL);
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     repo->sys = noting();
     T_OK(defupd_repo_refresh(repo, &err), &err);
     T_SAME(events, "sync timestamp.json.tmp\nrename timestamp.json\nsync metadata\n");
@@ -107,7 +107,7 @@ static void init_ends_with_the_timestamp(void)
     T_AUTO_REPO *repo = t_repo(NULL);
 
     repo->sys = noting();
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(strlen(events) > sizeof end);
     T_SAME(events + strlen(events) - (sizeof end - 1), end);
 }

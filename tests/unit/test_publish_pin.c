@@ -30,7 +30,7 @@ static void prepare(defupd_repo *repo)
     defupd_error err = { 0 };
 
     t_tree("tree-1", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(t_add(repo, "av", 1, "tree-1", NULL, &err), &err);
     T_CHECK(t_shell("cmp repo/metadata/1.root.json repo.keys/root.json") == 0);
 }

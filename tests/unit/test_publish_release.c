@@ -33,7 +33,7 @@ static void a_release_is_published_whole(void)
     defupd_repo_added added = DEFUPD_REPO_ADDED_INIT;
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     t_clock(repo, START);
     release.component = "tetra";
     release.version = 1003;
@@ -65,7 +65,7 @@ static void only_higher_versions_follow(void)
     T_AUTO_REPO *repo = t_repo(NULL);
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(t_add(repo, "tetra", 10, "tree", NULL, &err), &err);
     T_CHECK(t_shell("cp -a repo before") == 0);
     T_FAILS(t_add(repo, "tetra", 10, "tree", NULL, &err), DEFUPD_E_VERSION_ORDER, &err);
@@ -84,7 +84,7 @@ static void equal_trees_share_one_object(void)
     defupd_repo_added one = DEFUPD_REPO_ADDED_INIT, two = DEFUPD_REPO_ADDED_INIT;
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(t_add(repo, "tetra", 1, "tree", &one, &err), &err);
     repo->level = 9; /* would give other bytes */
     T_OK(t_add(repo, "tetra", 2, "tree", &two, &err), &err);
@@ -101,7 +101,7 @@ static void a_damaged_object_is_not_shared_again(void)
     defupd_repo_added one = DEFUPD_REPO_ADDED_INIT, two = DEFUPD_REPO_ADDED_INIT;
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(t_add(repo, "tetra", 1, "tree", &one, &err), &err);
     T_CHECK(t_shell("printf x | dd of=repo/objects/%.2s/%s conv=notrunc status=none", one.object,
                     one.object) == 0);
@@ -134,7 +134,7 @@ static void forbidden_trees_are_refused_with_their_path(void)
     defupd_error err = { 0 };
     T_AUTO_REPO *repo = t_repo(NULL);
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(t_shell("cp -a repo before") == 0);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         T_CHECK(t_shell("rm -rf t") == 0);
@@ -155,7 +155,7 @@ static void a_tree_that_holds_the_keys_is_never_published(void)
     defupd_error err = { 0 };
     T_AUTO_REPO *repo = t_repo(NULL);
 
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_FAILS(t_add(repo, "tetra", 1, ".", NULL, &err), DEFUPD_E_TREE_FORBIDDEN, &err);
     T_CHECK(strstr(err.message, "repo.keys") != NULL);
     T_FAILS(t_add(repo, "tetra", 1, "repo.keys", NULL, &err), DEFUPD_E_TREE_FORBIDDEN, &err);
@@ -191,7 +191,7 @@ static void what_a_release_says_is_checked(void)
     bad[n++].label = "\xff";
     bad[n++].note = long_note;
     bad[n++].struct_size = 3;
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     t_tree("tree", "one");
     for (size_t i = 0; i < n; i++)
         T_FAILS(defupd_repo_add_release(repo, &bad[i], &err), DEFUPD_E_INVALID, &err);
@@ -207,7 +207,7 @@ static void a_release_from_the_future_is_refused(void)
     defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     t_clock(repo, START);
     release.component = "tetra";
     release.version = 1;
@@ -227,7 +227,7 @@ static void the_manifest_keeps_thirty_two_releases_in_sixteen_kib(void)
     char note[257];
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     for (uint64_t v = 1; v <= 34; v++)
         T_OK(t_add(repo, "tetra", v, "tree", &added, &err), &err);
     T_CHECK(added.releases == 32 && added.oldest == 3 && added.dropped == 1);
@@ -250,7 +250,7 @@ static void leftovers_of_an_interrupted_run_are_passed_over(void)
     T_AUTO_REPO *repo = t_repo(NULL);
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(t_shell("echo rubbish >repo/metadata/2.targets.json && echo rubbish "
                     ">repo/metadata/2.snapshot.json && mkdir -p repo/objects/work.tmp/old-1 && "
                     "echo rubbish >repo/objects/work.tmp/old-1/rules && "
@@ -271,7 +271,7 @@ static void a_repository_that_was_tampered_with_is_not_built_upon(void)
     T_AUTO_REPO *repo = t_repo(NULL);
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(t_add(repo, "tetra", 1, "tree", NULL, &err), &err);
     T_CHECK(t_shell("cp -a repo good") == 0);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -290,7 +290,7 @@ static void the_keys_that_are_needed_are_named(void)
     T_AUTO_REPO *repo = t_repo(NULL);
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(t_shell("cp -a repo before") == 0);
     for (size_t i = 0; i < 3; i++) {
         T_CHECK(t_shell("mv repo.keys/%s-* .", roles[i]) == 0);
@@ -310,7 +310,7 @@ static void a_foreign_key_signs_nothing(void)
     char id[65];
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(t_shell("mv repo repo1 && mv repo.keys/timestamp-* .") == 0);
     T_OK(defupd_repo_key_generate(repo, "timestamp", NULL, id, &err), &err);
     T_CHECK(t_shell("mv repo1 repo") == 0);
@@ -325,7 +325,7 @@ static void one_publisher_at_a_time(void)
     char pid[32];
 
     t_tree("tree", "one");
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_OK(du_dirs_open(repo, &dirs, true, &err), &err);
     T_FAILS(t_add(other, "tetra", 1, "tree", NULL, &err), DEFUPD_E_BUSY, &err);
     (void)snprintf(pid, sizeof pid, "pid %d", (int)getpid());
@@ -344,7 +344,7 @@ static void refresh_signs_what_is_due(void)
     T_AUTO_REPO *repo = t_repo(&said);
 
     t_clock(repo, START);
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     t_clock(repo, START + 3600);
     T_OK(defupd_repo_refresh(repo, &err), &err);
     T_CHECK(timestamp_says("\"version\": 2") && timestamp_says("2026-11-22T10:00:00Z"));
@@ -373,7 +373,7 @@ static void refresh_needs_the_timestamp_key_alone(void)
     T_AUTO_REPO *repo = t_repo(&said);
 
     t_clock(repo, START);
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
     T_CHECK(
         t_shell("mkdir away && mv repo.keys/[rst][ona][oar]* away/; ls repo.keys/*.pem | wc -l | "
                 "grep -qx 1") == 0);
