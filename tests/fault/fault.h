@@ -49,6 +49,7 @@ static inline bool fault_round(struct fault *f)
 static inline void fault_stop(struct fault *f)
 {
     f->armed = false;
+    fault_active = NULL; /* it may be a loop's, and gone when the next test makes a call */
 }
 
 static inline bool fault_here(void)
