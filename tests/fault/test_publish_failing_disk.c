@@ -136,7 +136,7 @@ static void a_prune_that_was_cut_short_goes_on(void)
 
     t_tree("tree-1", "one");
     t_tree("tree-2", "two");
-    init(repo);
+    T_OK(t_init(repo, &err), &err);
     for (uint64_t v = 1; v <= 5; v++)
         T_OK(t_add_deltas(repo, "tetra", v, v % 2 == 0 ? "tree-2" : "tree-1", 12, NULL, &err),
              &err);

@@ -74,12 +74,6 @@ def publishing_says_what_each_delta_took(top):
     check(figures["alone"][0]["ours"]["bytes"] > 0, figures)
 
 
-def the_page_is_what_its_figures_make(_top):
-    done = subprocess.run([sys.executable, os.path.join(BENCH, "report.py"), "--check"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    check(done.returncode == 0, done.stdout.decode())
-
-
 def t_run(test):
     global number, failed
     number += 1
@@ -96,7 +90,7 @@ def t_run(test):
 for each in (every_program_that_is_here_brings_a_tree_and_a_list_to_their_next_release,
              a_pair_can_be_two_files,
              releases_in_between_are_published_and_a_host_that_missed_them_is_counted,
-             publishing_says_what_each_delta_took, the_page_is_what_its_figures_make):
+             publishing_says_what_each_delta_took):
     t_run(each)
 print(f"1..{number}")
 sys.exit(failed > 0)

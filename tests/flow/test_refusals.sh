@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What must not get in does not get in: exit 65, one clear line that names what and where, `current` as
 # it was, and the next update from a good source succeeds.
+deltas=0 # what happens to bundles; deltas have tests of their own
 . "$SOURCE/tests/tools/tap.sh"
 . "$SOURCE/tests/tools/rules.sh"
 

@@ -31,8 +31,8 @@ make_repo() {
     shift
     [ -d "$repo" ] || want 0 defupd-publish --repo "$repo" init
     for version in "$@"; do
-        want 0 defupd-publish --repo "$repo" --level 3 add-release alpha "$version" "alpha$version"
-        want 0 defupd-publish --repo "$repo" --level 3 add-release beta "$version" "beta$version"
+        want 0 defupd-publish --repo "$repo" --level 3 ${deltas:+--deltas "$deltas"} add-release alpha "$version" "alpha$version"
+        want 0 defupd-publish --repo "$repo" --level 3 ${deltas:+--deltas "$deltas"} add-release beta "$version" "beta$version"
     done
 }
 
