@@ -429,10 +429,11 @@ static void act_and_tell(const struct work *work, long fail_at, bool from_then_o
     _exit(0);
 }
 
-static bool ended_well(int status)
+static bool ended_well(int status, bool from_then_on)
 {
     if (!seen->ended)
-        return WIFEXITED(status) && strstr(seen->library, "/libarchive") != NULL;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 1 &&
+               (from_then_on || strstr(seen->library, "/libarchive") != NULL);
     return seen->descriptors_kept &&
            (seen->lost == 0 || (seen->library[0] != '\0' && seen->lost > 0 && seen->lost <= 3)) &&
            (seen->rc == DEFUPD_OK || says_why(seen->rc));
@@ -452,7 +453,7 @@ static void survives(const struct work *work, long fail_at, bool from_then_on)
     if (child == 0)
         act_and_tell(work, fail_at, from_then_on);
     T_CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    T_CHECK(ended_well(status));
+    T_CHECK(ended_well(status, from_then_on));
     now = set_now();
     T_CHECK(now == work->after || (work->before == -1 && work->after != 0) ||
             (now == work->before && (seen->rc != DEFUPD_OK || !seen->ended)));
