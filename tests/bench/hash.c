@@ -4,7 +4,7 @@
  * files' worth of bytes. Best of ROUNDS, in processor time of the thread, so that a busy machine
  * shows the same figures; the kernel's own work counts as the thread's.
  *
- *     build/tests/bench/hash_speed [MB]
+ *     build/tests/bench_hash [MB]
  */
 #include <errno.h>
 #include <linux/if_alg.h>
