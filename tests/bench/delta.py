@@ -307,6 +307,8 @@ def parse(argv):
     parser.add_argument("--limit", type=float, default=3600, metavar="S", help="for one program")
     parser.add_argument("--work", help="where to work (default: the system's temporary folder)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--add", action="store_true",
+                        help="keep what FILE says of other pairs (the machine is that of this run)")
     options = parser.parse_args(argv)
     if len(options.pairs) % 3 != 0:
         parser.error("pairs are given as NAME OLD NEW")
@@ -341,6 +343,18 @@ def each_pair(options, top):
         yield pair
 
 
+def write_figures(options, run_of):
+    """Also into a file that has some, pair by pair."""
+    if options.add and os.path.exists(options.json):
+        with open(options.json, encoding="utf-8") as file:
+            fresh = {pair["name"]: pair for pair in run_of["pairs"]}
+            kept = [fresh.pop(pair["name"], pair) for pair in json.load(file)["pairs"]]
+            run_of["pairs"] = kept + list(fresh.values())
+    with open(options.json, "w", encoding="utf-8") as file:
+        json.dump(run_of, file, indent=1)
+        file.write("\n")
+
+
 def main(argv=None):
     options = parse(argv)
     if not os.access(peers.Ours.tool, os.X_OK):
@@ -354,9 +368,7 @@ def main(argv=None):
             shutil.rmtree(pair.work)
     show_all(run_of["pairs"])
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(run_of, file, indent=1)
-            file.write("\n")
+        write_figures(options, run_of)
     failed = [f"{pair['name']}: {result['tool']}: {result['failed']}"
               for pair in run_of["pairs"] for result in pair["results"] if "failed" in result]
     for line in failed:

@@ -90,7 +90,6 @@ static defupd_code find_facts(struct du_record *record, int root, defupd_error *
         record->file[i].inode = st.st_ino;
         record->file[i].mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     }
-    du_index_digest(index, record->tree);
     return DEFUPD_OK;
 }
 
@@ -116,6 +115,7 @@ static defupd_code load(const char *tree, int root, struct du_record *record, de
     beside(path, tree, ".index");
     if (access(path, R_OK) != 0) {
         DU_TRY(du_tree_scan(sys, root, NULL, &record->index, err));
+        du_index_digest(&record->index, record->tree);
         return find_facts(record, root, err);
     }
     DU_TRY(read_all(path, &lines, err));
@@ -125,7 +125,7 @@ static defupd_code load(const char *tree, int root, struct du_record *record, de
     if (facts.len != record->index.count * sizeof *record->file)
         return DU_FAIL(err, DEFUPD_E_STORE_CORRUPT, "%s does not fit %s.index", path, tree);
     record->file = (struct du_record_file *)(void *)du_take(&facts.data);
-    du_index_digest(&record->index, record->tree);
+    du_index_digest(&record->index, record->tree); /* a store's records are proven when read */
     return DEFUPD_OK;
 }
 

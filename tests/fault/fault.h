@@ -36,8 +36,10 @@ static inline struct fault fault_start(enum fault_mode mode, int error)
 
 static inline bool fault_round(struct fault *f)
 {
-    if (!f->hit)
-        return false; /* the last round met no fault: every operation was covered */
+    if (!f->hit) {
+        fault_active = NULL; /* it is the loop's, and gone when the next test makes a call */
+        return false;        /* the last round met no fault: every operation was covered */
+    }
     f->fail_at++;
     f->count = 0;
     f->hit = false;

@@ -71,7 +71,8 @@ static const defupd_component_status tetra = { .struct_size = sizeof tetra,
                                                .error_text = "proxy 10.0.0.1 <refuses>\x01",
                                                .source = "http://up.example/repo",
                                                .path = "",
-                                               .notice = "held since yesterday" };
+                                               .notice = "held since yesterday",
+                                               .path_text = "delta from 1001, 9 bytes" };
 static const defupd_component_status yara = { .struct_size = sizeof yara,
                                               .state = DEFUPD_STATE_NEVER,
                                               .name = "yara",
@@ -254,6 +255,26 @@ static void a_source_that_failed_is_a_warning_when_another_went_on(void)
     fake.message = "it is damaged";
     T_CHECK(RUN("--state-dir", ".", "--source=http://a/", "update") == 69);
     T_CHECK(strstr(ERR(), "warning") == NULL); /* there was no other */
+}
+
+static void a_way_round_is_a_warning_at_once(void)
+{
+    static const defupd_event detour = { .struct_size = sizeof detour,
+                                         .id = DEFUPD_EVENT_DETOUR,
+                                         .code = DEFUPD_E_DELTA_BASE,
+                                         .component = "tetra",
+                                         .text = "the delta from 1 cannot be used" };
+
+    start(0);
+    fake.events = &detour;
+    fake.event_count = 1;
+    T_CHECK(RUN("--state-dir", ".", "update") == 0);
+    T_SAME(ERR(), "defupd: warning: tetra: the delta from 1 cannot be used\n");
+    T_CHECK(RUN("--state-dir", ".", "update", "-q") == 0);
+    T_SAME(ERR(), "");
+    T_CHECK(RUN("--state-dir", ".", "--json", "update") == 0);
+    T_SAME(ERR(), "");
+    T_SAME(json_at("out", 1, "name"), "\"detour\"");
 }
 
 static void json_is_events_by_line_and_then_the_result(void)
@@ -517,7 +538,8 @@ static void status_tells_what_is_wrong_and_what_helps(void)
     T_HAS(OUT(), "\ntetra      failing  1002 (296 <\"&>)  1003");
     T_HAS(OUT(), "\n  tetra: proxy 10.0.0.1 <refuses>? (3 times)\n"
                  "    -2103 PROXY_CONNECT: check the proxy's address and port, and that it runs\n"
-                 "  tetra: held since yesterday\n");
+                 "  tetra: held since yesterday\n"
+                 "  tetra: came by delta from 1001, 9 bytes\n");
     T_HAS(OUT(), "\nyara       never    -");
     T_CHECK(RUN("--state-dir", ".", "status", "--json") == 0);
     T_SAME(json_at("out", 0, "store.generation"), "7");
@@ -664,6 +686,7 @@ int main(void)
     T_RUN(a_failed_run_is_told_with_code_and_advice);
     T_RUN(a_run_that_failed_for_all_is_told_once);
     T_RUN(a_source_that_failed_is_a_warning_when_another_went_on);
+    T_RUN(a_way_round_is_a_warning_at_once);
     T_RUN(json_is_events_by_line_and_then_the_result);
     T_RUN(local_xml_and_posture_follow_each_attempt);
     T_RUN(each_kind_of_attempt_writes_reports_and_nothing_else_does);

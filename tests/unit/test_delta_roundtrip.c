@@ -365,6 +365,36 @@ static void contents_of_just_the_pieces_size_come_through(void)
     }
 }
 
+/* A first piece without a copy, and a second one that begins like what comes after the last copy of
+ * the content before, which is just a piece long. */
+static void a_piece_without_copies_after_a_whole_one_comes_through(void)
+{
+    enum { PIECE = 16 << 20, REST = 100000 };
+    struct tree old = { .seed = 31 }, new;
+    struct file *first = add_file(&old), *second = add_file(&old);
+
+    (void)snprintf(first->path, sizeof first->path, "a");
+    (void)snprintf(second->path, sizeof second->path, "b");
+    while (first->bytes.len < PIECE + REST) {
+        const uint64_t eight = dk_random(&old.seed);
+
+        dk_add(&first->bytes, &eight, 8);
+    }
+    dk_add(&second->bytes, first->bytes.data + PIECE, REST);
+    first->bytes.len = PIECE;
+    copy_tree(&new, &old);
+    new.file[0]->bytes.data[1000] ^= 1;
+    new.file[1]->bytes.len = 0;
+    while (new.file[1]->bytes.len < PIECE) /* nothing of it is old; what repeats is packed fast */
+        dk_add(&new.file[1]->bytes, "Nothing like this! stands there.", 32);
+    dk_add(&new.file[1]->bytes, second->bytes.data, REST);
+    write_tree(&old, "old");
+    write_tree(&new, "new");
+    (void)round_trip((uint64_t)1 << 30);
+    free_tree(&old);
+    free_tree(&new);
+}
+
 int main(void)
 {
     T_RUN(random_trees_come_through_random_edits);
@@ -374,9 +404,12 @@ int main(void)
     T_RUN(the_same_trees_give_the_same_delta);
     T_RUN(little_memory_searches_in_what_there_is_room_for);
     T_RUN(many_tiny_files_come_through);
-    if (thorough())
+    if (thorough()) {
         T_RUN(contents_of_just_the_pieces_size_come_through);
-    else
+        T_RUN(a_piece_without_copies_after_a_whole_one_comes_through);
+    } else {
         T_SKIP("contents_of_just_the_pieces_size_come_through", "only with DEFUPD_LONG");
+        T_SKIP("a_piece_without_copies_after_a_whole_one_comes_through", "only with DEFUPD_LONG");
+    }
     return T_DONE();
 }

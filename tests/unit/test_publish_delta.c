@@ -303,7 +303,7 @@ static int mkdir_tamper(int dir, const char *name, mode_t mode)
     if (strcmp(name, "new-1") == 0) {
         const int fd = openat(dir, "delta-1", O_RDWR);
         struct stat st;
-        char c;
+        char c = 0;
 
         T_CHECK(fd >= 0 && fstat(fd, &st) == 0 && pread(fd, &c, 1, st.st_size / 2) == 1);
         c ^= 1;

@@ -181,8 +181,7 @@ static void a_damaged_file_never_becomes_part_of_the_new_release(void)
 static void a_missing_or_unreadable_base_file_is_damage_too(void)
 {
     static const char *const ways[] = { "rm state/current/alpha/list",
-                                        "rm state/current/alpha/list && mkdir "
-                                        "state/current/alpha/list",
+                                        "f=state/current/alpha/list; rm $f; mkdir $f",
                                         "rm state/versions/alpha/1.index",
                                         "echo >>state/versions/alpha/1.index",
                                         "truncate -s -1 state/current/alpha/list" };
