@@ -29,9 +29,10 @@ def script(name, top, *words):
 
 
 def every_program_that_is_here_brings_a_tree_and_a_list_to_their_next_release(top):
-    figures = script("delta.py", top, "--synthetic", "rules,db", "--scale", "0.001", "--repeat", "1")
+    wanted = ["rules", "db"] if "DEFUPD_LONG" in os.environ else ["rules"]
+    figures = script("delta.py", top, "--synthetic", ",".join(wanted), "--scale", "0.001", "--repeat", "1")
     names = [pair["name"] for pair in figures["pairs"]]
-    check(names == ["rules", "db"], names)
+    check(names == wanted, names)
     for pair in figures["pairs"]:
         check(pair["changed"]["bytes"] > 0 and pair["bounds"]["rewrite"]["runs"] == 1, pair["name"])
         done = 0

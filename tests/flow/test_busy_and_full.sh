@@ -105,7 +105,7 @@ many_updates_at_once_make_one_generation() {
 # A disk with little room: at each fill level the update either succeeds or leaves the old set, and
 # says that there is no space.
 a_full_disk_leaves_the_old_set_and_says_so() {
-    local room rooms refusals=0 successes=0
+    local room rooms refusals=0 successes=0 deltas=0
     mkdir disk
     truncate -s 24M image
     mkfs.ext4 -q -F -m 0 -O ^has_journal image || fail "no ext4"

@@ -16,8 +16,8 @@ release() { # N: of both components
     mkdir -p "av$1" "ips$1"
     echo "pattern $1" >"av$1/patterns"
     echo "rule $1" >"ips$1/rules"
-    publish add-release av "$1" "av$1"
-    publish add-release ips "$1" "ips$1"
+    publish add-release --deltas 0 av "$1" "av$1"
+    publish add-release --deltas 0 ips "$1" "ips$1"
 }
 
 at() { # CLIENT N: both components are at N

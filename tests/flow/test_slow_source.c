@@ -103,7 +103,7 @@ static void a_total_time_out_ends_what_is_just_fast_enough(void)
 
     make_repository();
     T_CHECK(t_shell("head -c 3000000 /dev/urandom >tree/big") == 0);
-    T_CHECK(t_shell(PUBLISH "--level 1 add-release alpha 2 tree >>out 2>&1") == 0);
+    T_CHECK(t_shell(PUBLISH "--level 1 add-release --deltas 0 alpha 2 tree >>out 2>&1") == 0);
     {
         DU_AUTO(server_stop) struct server slow = server_liar("repo", NULL);
         const char *alone[] = { slow.url, NULL };
