@@ -17,7 +17,7 @@
 #define STACK_BYTES (256U * 1024)
 
 /* A large file is handed to the disk in such steps, and when it is kept: it works while the next
- * content is made. On ext4 (tests/bench/bound.c) one file of 200 MB and its sync take 0.20 s
+ * content is made. On ext4 (tests/bench/rewrite.c) one file of 200 MB and its sync take 0.20 s
  * instead of 0.31, 500 of 0.4 MB 0.43 instead of 0.55. Smaller ones are quicker in one go. */
 #define EARLY_BYTES (8U * 1024 * 1024)
 
