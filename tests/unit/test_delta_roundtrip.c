@@ -413,6 +413,29 @@ static void contents_of_just_the_pieces_size_come_through(void)
     }
 }
 
+/* Encrypted or packed content: next to nothing can be copied, and looking harder would not help. */
+static void large_contents_without_likeness_come_through(void)
+{
+    struct tree old = { .seed = 51 }, new = { .seed = 52 };
+    struct tree *const both[] = { &old, &new };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct file *file = add_file(both[i]);
+
+        (void)snprintf(file->path, sizeof file->path, "packed");
+        while (file->bytes.len < 1100000) {
+            const uint64_t eight = dk_random(&both[i]->seed);
+
+            dk_add(&file->bytes, &eight, 8);
+        }
+    }
+    write_tree(&old, "old");
+    write_tree(&new, "new");
+    T_CHECK(round_trip((uint64_t)1 << 30) < 1100000 + 100);
+    free_tree(&old);
+    free_tree(&new);
+}
+
 /* A first piece without a copy, and a second one that begins like what comes after the last copy of
  * the content before, which is just a piece long. */
 static void a_piece_without_copies_after_a_whole_one_comes_through(void)
@@ -456,9 +479,11 @@ int main(void)
     if (thorough()) {
         T_RUN(contents_of_just_the_pieces_size_come_through);
         T_RUN(a_piece_without_copies_after_a_whole_one_comes_through);
+        T_RUN(large_contents_without_likeness_come_through);
     } else {
         T_SKIP("contents_of_just_the_pieces_size_come_through", "only with DEFUPD_LONG");
         T_SKIP("a_piece_without_copies_after_a_whole_one_comes_through", "only with DEFUPD_LONG");
+        T_SKIP("large_contents_without_likeness_come_through", "only with DEFUPD_LONG");
     }
     return T_DONE();
 }
