@@ -303,7 +303,8 @@ defupd_code du_delta_merge(const struct du_sys *sys, const struct du_verified_fi
                                         .keep = keep_file,
                                         .open = open_file,
                                         .data = take_data,
-                                        .close = close_file };
+                                        .close = close_file,
+                                        .start = pthread_create };
 
     *reused = 0;
     if (m == NULL)
