@@ -212,19 +212,35 @@ static void source_failed(void *user, const char *source, const defupd_error *wh
                                                      .text = why->message });
 }
 
+/* How it went with one source, for who keeps a record of transfers. */
+static void source_asked(const struct du_run *run, const char *source, defupd_code rc,
+                         const defupd_error *why, uint64_t since_ms)
+{
+    du_event_send(&run->ctx->events,
+                  (defupd_event){ .id = DEFUPD_EVENT_SOURCE_ASKED,
+                                  .code = rc,
+                                  .phase = DEFUPD_PHASE_METADATA,
+                                  .bytes_done = run->done,
+                                  .source = source,
+                                  .text = rc != DEFUPD_OK ? why->message : NULL,
+                                  .duration_ms = run->ctx->sys->monotonic_ms() - since_ms });
+}
+
 /* Sources in order until one serves metadata and manifests that verify. */
 static defupd_code ask_sources(struct du_run *run, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
     defupd_code rc = DEFUPD_OK;
 
-    du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
     for (size_t i = 0; i < count; i++) {
         const char *name = du_fetch_source_name(run->fetch, i);
+        const uint64_t since_ms = run->ctx->sys->monotonic_ms();
 
+        du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
         rc = ask_source(run, err);
+        source_asked(run, name, rc, err, since_ms);
         if (rc == DEFUPD_OK || !du_code_next_source(rc))
             return rc;
         if (strstr(err->message, name) == NULL)
@@ -342,13 +358,12 @@ static defupd_code fetch_objects(struct du_run *run, struct du_part *part, defup
 
     part->failed = NULL;
     for (size_t i = 0; i < plan->steps; i++) {
-        char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
         DU_AUTO_FD fd = -1;
         struct du_verified_file file;
 
-        (void)snprintf(what, sizeof what, "%s %" PRIu64, part->name, plan->step_version[i]);
         part->failed = plan->step[i];
-        DU_TRY(du_run_object(run, what, plan->step[i], &fd, &file, err));
+        DU_TRY(
+            du_run_object(run, part->name, plan->step_version[i], plan->step[i], &fd, &file, err));
     }
     part->failed = NULL;
     return DEFUPD_OK;
