@@ -85,17 +85,20 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "neither withdrawn nor in quarantine; without names, everything goes to the set before this "
       "one. Needs no network. The version left behind is skipped by later updates until unhold, or "
       "until it is named: update C@V." },
-    { AG_CMD_HOLD, AG_WORDS_ONE, 0, WAIT, "hold", "C", "keep a component at its version",
+    { AG_CMD_HOLD, AG_WORDS_ONE, AG_CMD_LOGS, WAIT, "hold", "C", "keep a component at its version",
       "Until unhold. May be given before the component is installed or known; status shows it." },
-    { AG_CMD_UNHOLD, AG_WORDS_ONE, 0, WAIT, "unhold", "C", "let a component be updated again",
+    { AG_CMD_UNHOLD, AG_WORDS_ONE, AG_CMD_LOGS, WAIT, "unhold", "C",
+      "let a component be updated again",
       "Removes a hold, a pin, and the skip that a rollback left." },
-    { AG_CMD_PIN, AG_WORDS_PIN, 0, WAIT, "pin", "C@V", "let a component go to one version only",
+    { AG_CMD_PIN, AG_WORDS_PIN, AG_CMD_LOGS, WAIT, "pin", "C@V",
+      "let a component go to one version only",
       "Until unhold. The next update takes the component there." },
     { AG_CMD_VERIFY, AG_WORDS_COMPONENTS, AG_CMD_REPORTS, WAIT | AG_BIT(AG_OPT_REPAIR), "verify",
       "[C]...", "compare every installed byte with what was signed",
       "Names each file that differs, is missing or is not part of the release. With --repair they "
       "are mended." },
-    { AG_CMD_CLEAN, AG_WORDS_NONE, 0, WAIT, "clean", "", "throw away downloads and staging",
+    { AG_CMD_CLEAN, AG_WORDS_NONE, AG_CMD_LOGS, WAIT, "clean", "",
+      "throw away downloads and staging",
       "What is installed stays, and so do the earlier versions kept for a rollback." },
     { AG_CMD_STATUS, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "status", "",
       "what is installed, how it went, what to do",
@@ -103,7 +106,7 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "posture", "",
       "the same for monitoring, as JSON",
       "The document that every attempt also leaves in STATE/posture.json." },
-    { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS, WAIT, "trust", "show|reset",
+    { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "
       "--trusted-root and forgets all metadata and versions seen before: on purpose, when the "

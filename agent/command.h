@@ -80,10 +80,11 @@ enum ag_words {
 
 /* Traits; may be combined. */
 enum {
-    AG_CMD_REPORTS = 1, /* local.xml and posture.json are written afterwards */
-    AG_CMD_ANSWERS = 2, /* its output is the point of it: printed even with -q */
-    AG_CMD_STREAMS = 4, /* with --json, events come line by line before the result */
-    AG_CMD_NO_STORE = 8 /* needs no client */
+    AG_CMD_REPORTS = 1,  /* local.xml and posture.json are written afterwards */
+    AG_CMD_ANSWERS = 2,  /* its output is the point of it: printed even with -q */
+    AG_CMD_STREAMS = 4,  /* with --json, events come line by line before the result */
+    AG_CMD_NO_STORE = 8, /* needs no client */
+    AG_CMD_LOGS = 16     /* changes something: it is in update.log, as what reports is */
 };
 
 struct ag_command {

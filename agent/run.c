@@ -10,7 +10,9 @@
 #include "fail.h"
 #include "prepare.h"
 #include "progress.h"
-#include "report.h"
+#include "report/event.h"
+#include "report/record.h"
+#include "report/report.h"
 #include "result.h"
 #include "signals.h"
 #include "text.h"
@@ -29,6 +31,8 @@ struct run {
     struct ag_result result;
     struct ag_progress progress;
     defupd_client *client;
+    struct ag_record *record; /* NULL for commands that change nothing */
+    uid_t asked_by;           /* before this process became the store's owner */
     struct source source[SOURCES];
     size_t sources;
 };
@@ -80,6 +84,7 @@ static void on_event(void *user, const defupd_event *event)
 {
     struct run *run = user;
 
+    ag_record_event(run->record, event, (int64_t)time(NULL));
     /* A signal between its handler's installation and the call's beginning met no call at work. */
     if (ag_signals_came())
         defupd_cancel(run->client);
@@ -103,7 +108,9 @@ static void on_log(void *user, defupd_level level, const char *module, const cha
     static const char *const names[] = { "", "error", "warning", "info", "debug" };
     struct run *run = user;
 
-    if (level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
+    ag_record_log(run->record, level, module, text, (int64_t)time(NULL));
+    if (run->args.verbose == 0 ||
+        level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
         return;
     ag_progress_clear(&run->progress);
     ag_line(stderr, "%-7s %s: %s",
@@ -194,8 +201,31 @@ static void cancel_client(void *client)
     defupd_cancel(client);
 }
 
+/* Commands that change something are on record: who asked, what was decided, what came of it. */
+static void start_record(struct run *run, char who[64], char what[512])
+{
+    const struct ag_args *args = &run->args;
+    const char *name = args->command->name;
+    const struct ag_record_options options = {
+        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
+    };
+    size_t used;
+
+    if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
+        (args->command->id == AG_CMD_TRUST && !args->trust_reset))
+        return;
+    (void)snprintf(who, 64, "uid %u", (unsigned)run->asked_by);
+    (void)snprintf(what, 512, "%s%s", name, ag_given(args, AG_OPT_DRY_RUN) ? " --dry-run" : "");
+    for (size_t i = 0; i < args->word_count; i++) {
+        used = strlen(what);
+        (void)snprintf(what + used, 512 - used, " %s", args->words[i]);
+    }
+    run->record = ag_record_start(&options, (int64_t)time(NULL));
+}
+
 static void attempt(struct run *run)
 {
+    char who[64], what[512];
     struct ag_result *result = &run->result;
     defupd_error report_err = { 0 };
 
@@ -203,11 +233,16 @@ static void attempt(struct run *run)
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code != DEFUPD_OK)
         return;
+    start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON))
         run->progress.out = NULL;
     ag_signals_start(cancel_client, run->client);
     result->code = call(run, &result->err);
+    ag_record_end(run->record, result->code, result->err.message, result->report,
+                  (int64_t)time(NULL));
+    ag_record_free(run->record);
+    run->record = NULL;
     ag_progress_clear(&run->progress);
     tell_sources(run);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
@@ -328,7 +363,7 @@ static bool standard_files_open(void)
 
 int ag_main(int argc, char **argv)
 {
-    struct run run = { .setup.ca_fd = -1 };
+    struct run run = { .setup.ca_fd = -1, .asked_by = getuid() };
     char **copy = calloc((size_t)argc + 1, sizeof *copy);
     bool copied = copy != NULL && standard_files_open();
     int exit_code = defupd_code_exit(DEFUPD_E_NOMEM);

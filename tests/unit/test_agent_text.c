@@ -2,7 +2,7 @@
 /* Text for people, the progress line, and the posture's view of time. */
 #include "agent_fake.h"
 #include "progress.h"
-#include "report.h"
+#include "report/report.h"
 #include "text.h"
 
 static void text_is_clean_whatever_it_was(void)

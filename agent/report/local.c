@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* local.xml. Elements and their order are a contract: people have XPaths and scripts on them. */
-#include "report.h"
+#include "report/report.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The posture: what monitoring and admission control ask an endpoint. */
-#include "report.h"
+#include "report/report.h"
 
 #include <stdbool.h>
 #include <stdio.h>
