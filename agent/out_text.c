@@ -176,8 +176,9 @@ static void check_text(FILE *out, const struct ag_result *result)
 /* What was done with a component, or would be: one line; nothing when it is as it should be. */
 static void done_line(FILE *out, const struct ag_result *result, const defupd_report_item *item)
 {
-    static const char *const done[] = { "", "installed", "updated", "rolled back", "replaced" };
-    static const char *const will[] = { "", "install", "update", "roll back", "replace" };
+    static const char *const done[] = { "",         "installed", "updated", "rolled back",
+                                        "replaced", "removed" };
+    static const char *const will[] = { "", "install", "update", "roll back", "replace", "remove" };
     const size_t act = (size_t)item->action < sizeof done / sizeof done[0] ? (size_t)item->action
                                                                            : DEFUPD_ACTION_UPDATE;
     char from[AG_VERSION], to[AG_VERSION], way[256] = "", reason[600];
@@ -195,7 +196,9 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
         return;
     }
     (void)ag_version_text(to, item->to_version, item->to_label);
-    if (item->from_version != 0)
+    if (item->action == DEFUPD_ACTION_REMOVE)
+        (void)ag_version_text(move, item->from_version, item->from_label);
+    else if (item->from_version != 0)
         (void)snprintf(move, sizeof move, "%s -> %s",
                        ag_version_text(from, item->from_version, item->from_label), to);
     else

@@ -36,7 +36,7 @@ static const struct word phases[] = {
 static const struct word actions[] = {
     { DEFUPD_ACTION_NONE, "none", NULL },       { DEFUPD_ACTION_INSTALL, "install", NULL },
     { DEFUPD_ACTION_UPDATE, "update", NULL },   { DEFUPD_ACTION_ROLLBACK, "rollback", NULL },
-    { DEFUPD_ACTION_REPLACE, "replace", NULL },
+    { DEFUPD_ACTION_REPLACE, "replace", NULL }, { DEFUPD_ACTION_REMOVE, "remove", NULL },
 };
 
 static const struct word progresses[] = {
@@ -61,6 +61,10 @@ static const struct word reasons[] = {
     { DEFUPD_REASON_WITHDRAWN, "withdrawn", "withdrawn by the publisher" },
     { DEFUPD_REASON_NO_RELEASE, "no-release", "no release for this host" },
     { DEFUPD_REASON_BUDGET, "budget", "it costs more bytes than the budget allows" },
+    { DEFUPD_REASON_UNLICENSED, "unlicensed", "its licence is missing or has expired" },
+    { DEFUPD_REASON_DELAY, "delay", "policy waits some time after publication" },
+    { DEFUPD_REASON_METERED, "metered", "it needs a full bundle, too dear on this connection" },
+    { DEFUPD_REASON_DISABLED, "disabled", "switched off in policy" },
 };
 
 const struct ag_flag ag_release_flags[] = {
@@ -81,6 +85,7 @@ const struct ag_flag ag_hold_flags[] = {
     { DEFUPD_HOLD_PINNED, "pinned", "pinned" },
     { DEFUPD_HOLD_SKIP, "skip", "skips a release" },
     { DEFUPD_HOLD_UNREADABLE, "unreadable", "its record is damaged: held" },
+    { DEFUPD_HOLD_POLICY, "policy", "by policy" },
     { 0, NULL, NULL },
 };
 

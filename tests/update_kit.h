@@ -22,6 +22,7 @@ static struct {
     defupd_client_options options;
     defupd_request request;
     const struct du_sys *sys;
+    const char *source;     /* another one than repo/ */
     defupd_event event[64]; /* of the last call; texts in `text`, progress left out */
     char text[64][400];
     size_t events;
@@ -62,12 +63,17 @@ static inline void kit_start(void)
     T_OK(defupd_repo_init(repo, &err), &err);
 }
 
-static inline void kit_add(uint64_t version, const char *tree)
+static inline void kit_add_to(const char *component, uint64_t version, const char *tree)
 {
     T_AUTO_REPO *repo = t_repo(NULL);
     defupd_error err = { 0 };
 
-    T_OK(t_add(repo, "alpha", version, tree, NULL, &err), &err);
+    T_OK(t_add(repo, component, version, tree, NULL, &err), &err);
+}
+
+static inline void kit_add(uint64_t version, const char *tree)
+{
+    kit_add_to("alpha", version, tree);
 }
 
 /* --- the manifest as a test wants it --- */
@@ -186,27 +192,34 @@ static inline void kit_rubbish(uint64_t version, uint64_t from, const char *code
 
 enum kit_call { KIT_CHECK, KIT_UPDATE, KIT_DOWNLOAD, KIT_INSTALL, KIT_ROLLBACK, KIT_REPAIR };
 
-/* *report may be NULL; else yours, and may become NULL. */
-static inline defupd_code kit_run(enum kit_call call, defupd_report **report, defupd_error *err)
+/* A client with kit.options, whose state directory, root and (unless kit.options.source_list or
+ * kit.source is set) source are filled in. */
+static inline defupd_code kit_open(defupd_client **client, defupd_error *err)
 {
-    static char root[65536];
-    char state[256], url[256];
-    const char *const sources[] = { url, NULL };
+    static char root[65536], state[256], url[256];
+    static const char *sources[] = { url, NULL };
     FILE *file = fopen("repo/metadata/1.root.json", "r");
-    defupd_client *client = NULL;
-    defupd_code rc;
 
     kit.events = 0;
     (void)snprintf(state, sizeof state, "%s/state", kit.here);
     (void)snprintf(url, sizeof url, "file://%s/repo", kit.here);
     kit.options.state_dir = state;
-    kit.options.sources = sources;
+    sources[0] = kit.source != NULL ? kit.source : url;
+    kit.options.sources = kit.options.source_list == NULL ? sources : NULL;
     kit.options.trusted_root = root;
     kit.options.trusted_root_bytes = file != NULL ? fread(root, 1, sizeof root, file) : 0;
     if (file != NULL)
         (void)fclose(file);
     kit.options.on_event = kit_on_event;
-    rc = du_client_open_sys(&client, &kit.options, kit.sys, err);
+    return du_client_open_sys(client, &kit.options, kit.sys, err);
+}
+
+/* *report may be NULL; else yours, and may become NULL. */
+static inline defupd_code kit_run(enum kit_call call, defupd_report **report, defupd_error *err)
+{
+    defupd_client *client = NULL;
+    defupd_code rc = kit_open(&client, err);
+
     if (rc != DEFUPD_OK)
         return rc;
     switch (call) {
@@ -238,6 +251,42 @@ static inline defupd_code kit_how(enum kit_call call, char how[256], defupd_erro
                        defupd_report_at(report, 0)->how);
     defupd_report_free(report);
     return rc;
+}
+
+/* What status says of a component: a copy whose texts live until the next call; zeroed when it is
+ * not there. */
+static inline defupd_component_status kit_status(const char *component)
+{
+    static defupd_status *status;
+    defupd_client *client = NULL;
+    defupd_error err = { 0 };
+
+    defupd_status_free(status);
+    status = NULL;
+    T_OK(kit_open(&client, &err), &err);
+    T_OK(defupd_client_status(client, &status, &err), &err);
+    defupd_client_close(client);
+    for (uint32_t i = 0; i < defupd_status_count(status); i++) {
+        if (strcmp(defupd_status_at(status, i)->name, component) == 0)
+            return *defupd_status_at(status, i);
+    }
+    return (defupd_component_status){ .state = -1 };
+}
+
+/* The clock that the endpoint reads: so much later than the machine's. */
+static int64_t kit_later_s;
+static inline int64_t kit_now_s(void)
+{
+    return du_sys_posix.now_s() + kit_later_s;
+}
+static inline void kit_turn_clock(int64_t later_s)
+{
+    static struct du_sys sys;
+
+    kit_later_s = later_s;
+    sys = du_sys_posix;
+    sys.now_s = kit_now_s;
+    kit.sys = &sys;
 }
 
 /* Does alpha hold this tree, and nothing else? */

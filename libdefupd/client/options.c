@@ -19,7 +19,7 @@
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   8 * sizeof(uint32_t) + 3 * sizeof(uint64_t) + 14 * sizeof(void *),
+                   8 * sizeof(uint32_t) + 3 * sizeof(uint64_t) + 17 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");
@@ -33,13 +33,8 @@ static bool all_zero(const unsigned char *bytes, size_t count)
     return true;
 }
 
-/*
- * Read a struct that was built against an older or a newer header than ours. Older caller: missing
- * fields are zero. Newer caller: accepted as long as the fields that we do not know are unset; a
- * setting that somebody relies on is refused rather than ignored.
- */
-static defupd_code import(void *into, size_t ours, const void *from, size_t theirs, size_t least,
-                          const char *init, defupd_error *err)
+defupd_code du_struct_import(void *into, size_t ours, const void *from, size_t theirs, size_t least,
+                             const char *init, defupd_error *err)
 {
     if (theirs < least || theirs > SIZE_SANE)
         return DU_FAIL(err, DEFUPD_E_INVALID, "struct_size is %zu; start from %s", theirs, init);
@@ -104,6 +99,9 @@ static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
         *list[i] = NULL;
     into->trusted_root = NULL;
+    into->rules = NULL;
+    into->licences = NULL;
+    into->source_list = NULL;
 
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
         *text[i] = from_text[i];
@@ -113,6 +111,7 @@ static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
         *list[i] = from_list[i];
         DU_TRY(copy_list(list[i], err));
     }
+    DU_TRY(du_lists_import(into, &theirs, err));
     if (theirs.trusted_root != NULL && theirs.trusted_root_bytes > 0) {
         if (theirs.trusted_root_bytes > 1024 * 1024)
             return DU_FAIL(err, DEFUPD_E_INVALID, "trusted_root: larger than 1 MiB");
@@ -127,6 +126,7 @@ static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
 
 static defupd_code check(const defupd_client_options *options, defupd_error *err)
 {
+    static const uint32_t known = DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN;
     const char *const *list;
 
     if (options->state_dir == NULL || options->state_dir[0] != '/')
@@ -138,8 +138,9 @@ static defupd_code check(const defupd_client_options *options, defupd_error *err
     if (options->retention > RETENTION_MAX)
         return DU_FAIL(err, DEFUPD_E_INVALID, "retention: %u is more than %d", options->retention,
                        RETENTION_MAX);
-    if (options->reserved != 0)
-        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "a field newer than this library is set");
+    if ((options->flags & ~known) != 0)
+        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "flags 0x%x are not known to this library",
+                       options->flags & ~known);
     if (options->trusted_root == NULL && options->trusted_root_bytes != 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "trusted_root: is NULL, trusted_root_bytes is not 0");
     for (list = options->components; list != NULL && *list != NULL; list++) {
@@ -154,7 +155,7 @@ static defupd_code check(const defupd_client_options *options, defupd_error *err
     }
     if (options->ring != NULL && strlen(options->ring) > 64)
         return DU_FAIL(err, DEFUPD_E_INVALID, "ring: longer than 64 bytes");
-    return DEFUPD_OK;
+    return du_lists_check(options, err);
 }
 
 static defupd_code fill_defaults(defupd_client_options *options, defupd_error *err)
@@ -180,8 +181,8 @@ defupd_code du_options_import(defupd_client_options *into, const defupd_client_o
                               defupd_error *err)
 {
     memset(into, 0, sizeof *into);
-    if (import(into, sizeof *into, from, from->struct_size, OPTIONS_SIZE_MIN,
-               "DEFUPD_CLIENT_OPTIONS_INIT", err) != DEFUPD_OK)
+    if (du_struct_import(into, sizeof *into, from, from->struct_size, OPTIONS_SIZE_MIN,
+                         "DEFUPD_CLIENT_OPTIONS_INIT", err) != DEFUPD_OK)
         return du_err_prefix(err, "options");
     into->struct_size = (uint32_t)sizeof *into;
     if (copy_all(into, err) != DEFUPD_OK || check(into, err) != DEFUPD_OK)
@@ -198,6 +199,7 @@ void du_options_free(defupd_client_options *options)
     free((char *)(uintptr_t)options->ring);
     free((char *)(uintptr_t)options->user_agent);
     free((char *)(uintptr_t)options->trusted_root_name);
+    du_lists_free(options);
     free_list(options->sources);
     free_list(options->components);
     free_list(options->engines);
@@ -247,8 +249,8 @@ defupd_code du_request_import(defupd_request *into, const defupd_request *from, 
 
     if (from == NULL)
         from = &none;
-    if (import(into, sizeof *into, from, from->struct_size, REQUEST_SIZE_MIN, "DEFUPD_REQUEST_INIT",
-               err) != DEFUPD_OK)
+    if (du_struct_import(into, sizeof *into, from, from->struct_size, REQUEST_SIZE_MIN,
+                         "DEFUPD_REQUEST_INIT", err) != DEFUPD_OK)
         return du_err_prefix(err, "request");
     into->struct_size = (uint32_t)sizeof *into;
     if ((into->flags & ~known) != 0)

@@ -49,6 +49,22 @@ bool du_gate_on_disk(const struct du_plan_facts *facts, uint64_t version)
     return listed(facts->on_disk, facts->on_disks, version);
 }
 
+bool du_plan_licensed(const defupd_licence *const *licences, const char *class, int64_t now)
+{
+    if (licences == NULL || class[0] == '\0')
+        return true;
+    for (; *licences != NULL; licences++) {
+        if (strcmp((*licences)->name, class) == 0)
+            return (*licences)->expires == 0 || now < (*licences)->expires;
+    }
+    return false;
+}
+
+const char *du_gate_class(const struct du_plan_facts *facts, const struct du_release *release)
+{
+    return facts->licence != NULL ? facts->licence : release->licence_class;
+}
+
 /* --- The gates. Each says true when it keeps this host away from v->release. --- */
 
 static bool requires(struct du_verdict *v, const struct du_case *c, enum du_way way)
@@ -76,6 +92,13 @@ static bool pinned(struct du_verdict *v, const struct du_case *c, enum du_way wa
 {
     (void)way;
     return c->facts->pin != 0 && c->facts->pin != v->release->version;
+}
+
+static bool unlicensed(struct du_verdict *v, const struct du_case *c, enum du_way way)
+{
+    (void)way;
+    return !du_plan_licensed(c->facts->licences, du_gate_class(c->facts, v->release),
+                             c->facts->now);
 }
 
 static bool quarantined(struct du_verdict *v, const struct du_case *c, enum du_way way)
@@ -133,6 +156,16 @@ static bool rollout(struct du_verdict *v, const struct du_case *c, enum du_way w
     return true;
 }
 
+static bool delayed(struct du_verdict *v, const struct du_case *c, enum du_way way)
+{
+    (void)way;
+    if (c->facts->delay_s == 0)
+        return false;
+    if (__builtin_add_overflow(v->release->published, c->facts->delay_s, &v->reached))
+        v->reached = INT64_MAX;
+    return v->reached > c->facts->now;
+}
+
 static bool needs(struct du_verdict *v, const struct du_case *c, enum du_way way)
 {
     (void)way;
@@ -162,19 +195,30 @@ static bool no_object(struct du_verdict *v, const struct du_case *c, enum du_way
     return !du_path_find(&v->path, c, v->release);
 }
 
-/* After no_object(), which finds the path. */
+/* This and the next after no_object(), which finds the path. */
+static bool metered(struct du_verdict *v, const struct du_case *c, enum du_way way)
+{
+    const struct du_path *path = &v->path;
+
+    if (way == DU_WAY_NAMED && c->facts->over_budget)
+        return false;
+    return c->facts->metered && c->facts->installed != 0 && path->bytes > 0 &&
+           path->step[0]->from == 0;
+}
+
 static bool budget(struct du_verdict *v, const struct du_case *c, enum du_way way)
 {
     if (way == DU_WAY_NAMED && c->facts->over_budget)
         return false;
-    return c->facts->has_budget && v->path.bytes > c->facts->budget;
+    v->daily = c->facts->has_day && v->path.bytes > c->facts->day;
+    return v->daily || (c->facts->has_budget && v->path.bytes > c->facts->budget);
 }
 
 void du_gate_judge(struct du_verdict *verdict, const struct du_case *c,
                    const struct du_release *release, enum du_way way)
 {
     /* DESIGN's table of gates, as far as it is decided from a manifest and facts; the first in the
-     * way is the one that is told. Schedules and licences stand before a plan is made. */
+     * way is the one that is told. Schedules stand before a plan is made. */
     static const struct {
         int32_t reason;
         bool obey[DU_WAYS]; /* scheduled, update, named, withdrawal */
@@ -184,12 +228,15 @@ void du_gate_judge(struct du_verdict *verdict, const struct du_case *c,
         { DEFUPD_REASON_WITHDRAWN, { true, true, true, true }, withdrawn },
         { DEFUPD_REASON_HELD, { true, true, true, false }, held },
         { DEFUPD_REASON_PINNED, { true, true, true, false }, pinned },
+        { DEFUPD_REASON_UNLICENSED, { true, true, true, false }, unlicensed },
         { DEFUPD_REASON_QUARANTINED, { true, true, true, true }, quarantined },
         { DEFUPD_REASON_SKIPPED, { true, true, false, false }, skipped },
         { DEFUPD_REASON_PAUSED, { true, true, false, false }, paused },
         { DEFUPD_REASON_ROLLOUT, { true, true, false, false }, rollout },
+        { DEFUPD_REASON_DELAY, { true, true, false, false }, delayed },
         { DEFUPD_REASON_NEEDS, { true, true, true, true }, needs },
         { DEFUPD_REASON_NO_OBJECT, { true, true, true, true }, no_object },
+        { DEFUPD_REASON_METERED, { true, true, true, true }, metered },
         { DEFUPD_REASON_BUDGET, { true, true, true, true }, budget },
     };
 

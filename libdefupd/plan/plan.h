@@ -8,8 +8,8 @@
  * path.c    the cheapest objects that lead there
  * say.c     the line for people
  *
- * Judged here: what a release requires, withdrawal, hold, pin, quarantine, skip, roll-out with
- * rings, needs, usable objects, their bytes. Schedule, source's cool-down and licence are the
+ * Judged here: what a release requires, withdrawal, hold, pin, licence, quarantine, skip, roll-out
+ * with rings, delay, needs, usable objects, their bytes. Schedule and source's cool-down are the
  * caller's.
  *
  * Scheduled and update: the newest release above the installed one that passes all gates; when
@@ -20,7 +20,8 @@
  *   one.
  * Installed release withdrawn (scheduled and update): REPLACE by the newer of what the gates let
  *   through and `replace-by`; without either by the newest older release, of those on disk if there
- *   are any.
+ *   are any. When there is none, it stays; or, where that is wanted and no release is there that
+ *   only has to wait, it goes (REMOVE, without a target).
  * Version used twice (the manifest's tree of the installed version is another one): no delta from
  *   it is used; VERSION_REUSED unless there is a newer release to go to.
  * Path: the fewest bytes that are still to be fetched, by the full bundle, a delta, or two deltas
@@ -39,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <defupd/client.h>
 #include <defupd/report.h>
 
 #include "base/bytes.h"
@@ -69,7 +71,12 @@ struct du_plan_facts {
     const unsigned char *installed_tree; /* digest of its index; NULL if none or not known */
     uint64_t held;                       /* installed version is kept: 1, else 0 */
     uint64_t pin;                        /* 0 if none */
-    uint64_t skip;                       /* left by a rollback; 0 if none */
+    bool held_by_policy, pinned_by_policy;
+    uint64_t delay_s;                      /* to wait after a release's publication */
+    const defupd_licence *const *licences; /* NULL: none are needed */
+    const char *licence;                   /* class; NULL: the one a release states */
+    bool remove_withdrawn;                 /* what nothing replaces goes */
+    uint64_t skip;                         /* left by a rollback; 0 if none */
     const uint64_t *quarantine;
     size_t quarantines;
     bool accept_quarantined;
@@ -89,7 +96,11 @@ struct du_plan_facts {
     size_t damageds;
     const char *const *codec; /* delta and bundle codecs this client decodes, NULL-terminated */
     bool has_budget;
-    uint64_t budget;      /* most bytes to fetch, when has_budget */
+    uint64_t budget; /* most bytes to fetch, when has_budget */
+    bool has_day;
+    uint64_t day; /* most bytes to fetch today, when has_day */
+    int64_t day_ends;
+    bool metered;         /* no full bundle where something is installed */
     bool over_budget;     /* a person said that bytes do not count for a named version */
     uint64_t through_max; /* largest tree to build between two deltas; 0: any */
     /* Bytes of an object that need no fetching any more: all of them, or a part. */
@@ -106,10 +117,11 @@ struct du_plan {
     int32_t reason;   /* defupd_reason */
     defupd_code code; /* DEFUPD_OK, or a failure. Named: why the order cannot be followed
                          (NO_RELEASE, WITHDRAWN, HELD, QUARANTINED, NEEDS, NO_OBJECT,
-                         MANIFEST_NEWER for what a newer client must read). Else NO_REPLACEMENT,
-                         VERSION_REUSED, and with nothing installed NEEDS, NO_OBJECT,
-                         MANIFEST_NEWER; gates are no failures. */
-    const struct du_release *target; /* borrowed from the manifest; NULL: nothing changes */
+                         UNLICENSED, BUDGET, MANIFEST_NEWER for what a newer client must read). Else
+                         NO_REPLACEMENT, VERSION_REUSED, UNLICENSED, BUDGET for the day's bytes and
+                         where bytes are dear, and with nothing installed NEEDS, NO_OBJECT, BUDGET,
+                         MANIFEST_NEWER; other gates are no failures. */
+    const struct du_release *target; /* borrowed from the manifest; NULL: nothing is taken */
     uint64_t newest;                 /* newest visible release that is not withdrawn, 0 if none */
     bool on_disk;                    /* the target is in versions/ */
     const struct du_object *step[DU_PLAN_STEPS_MAX]; /* in order; step[0]->from is 0 or a version on
@@ -129,6 +141,10 @@ void du_plan_how(const struct du_plan *plan, char *out, size_t size);
 /* Never fails: what stands in the way is in reason, code and text. */
 void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,
                   const struct du_plan_facts *facts);
+
+/* The licence gate by itself: may something of this class (that of the policy, else the release's;
+ * "" for none) be taken? `licences` NULL: none are needed. */
+bool du_plan_licensed(const defupd_licence *const *licences, const char *class, int64_t now);
 
 /* Where a rollback without a named version goes: the newest of `on_disk` that is older than
  * `installed`, not withdrawn in the manifest (may be NULL) and not in quarantine; 0 if none. */

@@ -29,7 +29,9 @@ struct du_verdict {
     const struct du_release *release;
     int32_t reason;             /* defupd_reason; NONE: it may be taken, by `path` */
     const struct du_need *need; /* with NEEDS: the first that is not met */
-    int64_t reached;            /* with ROLLOUT: when it reaches this host, 0 if that is not set */
+    int64_t reached;            /* with ROLLOUT: when it reaches this host, 0 if that is not set;
+                                   with DELAY: when that is over */
+    bool daily;                 /* with BUDGET: it is the day's */
     struct du_path path;
 };
 
@@ -41,6 +43,8 @@ void du_gate_judge(struct du_verdict *verdict, const struct du_case *c,
 const char *du_gate_engine(const struct du_plan_facts *facts, const char *name);
 /* The version that a component will have after this run, 0 if none. */
 uint64_t du_gate_component(const struct du_plan_facts *facts, const char *name);
+/* The class by which a release is licensed; "" if none. */
+const char *du_gate_class(const struct du_plan_facts *facts, const struct du_release *release);
 bool du_gate_quarantined(const struct du_plan_facts *facts, uint64_t version);
 bool du_gate_damaged(const struct du_plan_facts *facts, uint64_t version);
 bool du_gate_on_disk(const struct du_plan_facts *facts, uint64_t version);

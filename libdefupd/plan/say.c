@@ -94,15 +94,58 @@ const char *du_say_grouped(char out[DU_GROUPED_TEXT], uint64_t number)
     return out;
 }
 
-static void say_budget(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
+static void say_unlicensed(struct du_plan *plan, const struct du_case *c,
+                           const struct du_release *release)
 {
-    char cost[DU_GROUPED_TEXT], left[DU_GROUPED_TEXT];
+    const char *class = du_gate_class(c->facts, release);
+    char when[DU_TIME_TEXT];
+
+    for (const defupd_licence *const *own = c->facts->licences; *own != NULL; own++) {
+        if (strcmp((*own)->name, class) != 0)
+            continue;
+        du_time_format(when, (*own)->expires);
+        du_say(plan,
+               "the licence of class '%s' expired at %s; it is taken as soon as that is renewed",
+               class, when);
+        return;
+    }
+    du_say(plan, "this host has no licence of class '%s'", class);
+}
+
+static void say_delay(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
+{
+    char when[DU_TIME_TEXT];
+
+    du_time_format(when, v->reached);
+    du_say(plan,
+           "policy waits until %s, some time after its publication; "
+           "take it now with 'defupd update %s@%llu'",
+           when, c->manifest->component, ULL(v->release->version));
+}
+
+static void say_metered(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
+{
+    char cost[DU_GROUPED_TEXT];
 
     du_say(plan,
-           "it costs %s bytes, the budget has %s left; "
-           "take it now with 'defupd update %s@%llu --over-budget'",
-           du_say_grouped(cost, v->path.bytes), du_say_grouped(left, c->facts->budget),
-           c->manifest->component, ULL(v->release->version));
+           "its full bundle of %s bytes is too dear on this connection; "
+           "take it all the same with 'defupd update %s@%llu --over-budget'",
+           du_say_grouped(cost, v->path.bytes), c->manifest->component, ULL(v->release->version));
+}
+
+static void say_budget(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
+{
+    char cost[DU_GROUPED_TEXT], left[DU_GROUPED_TEXT], until[DU_TIME_TEXT];
+
+    du_say(plan, "it costs %s bytes, ", du_say_grouped(cost, v->path.bytes));
+    du_time_format(until, c->facts->day_ends);
+    if (v->daily)
+        du_say(plan, "the day's budget has %s left until %s", du_say_grouped(left, c->facts->day),
+               until);
+    else
+        du_say(plan, "the budget has %s left", du_say_grouped(left, c->facts->budget));
+    du_say(plan, "; take it now with 'defupd update %s@%llu --over-budget'", c->manifest->component,
+           ULL(v->release->version));
 }
 
 void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struct du_verdict *v)
@@ -122,11 +165,17 @@ void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struc
     du_say(plan, "%llu is held back: ", version);
     switch ((defupd_reason)v->reason) {
     case DEFUPD_REASON_HELD:
-        du_say(plan, "%s is held; let it go with 'defupd unhold %s'", component, component);
+        if (c->facts->held_by_policy)
+            du_say(plan, "policy holds %s", component);
+        else
+            du_say(plan, "%s is held; let it go with 'defupd unhold %s'", component, component);
         break;
     case DEFUPD_REASON_PINNED:
-        du_say(plan, "%s is pinned to %llu; let it go with 'defupd unhold %s'", component,
-               ULL(c->facts->pin), component);
+        if (c->facts->pinned_by_policy)
+            du_say(plan, "policy pins %s to %llu", component, ULL(c->facts->pin));
+        else
+            du_say(plan, "%s is pinned to %llu; let it go with 'defupd unhold %s'", component,
+                   ULL(c->facts->pin), component);
         break;
     case DEFUPD_REASON_SKIPPED:
         du_say(plan, "skipped since the rollback; take it with 'defupd update %s@%llu'", component,
@@ -146,8 +195,12 @@ void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struc
         break;
     case DEFUPD_REASON_NEEDS: say_need(plan, c, v->need); break;
     case DEFUPD_REASON_NO_OBJECT: say_no_object(plan, c, v->release); break;
+    case DEFUPD_REASON_UNLICENSED: say_unlicensed(plan, c, v->release); break;
+    case DEFUPD_REASON_DELAY: say_delay(plan, c, v); break;
+    case DEFUPD_REASON_METERED: say_metered(plan, c, v); break;
     case DEFUPD_REASON_BUDGET: say_budget(plan, c, v); break;
     case DEFUPD_REASON_NONE:
+    case DEFUPD_REASON_DISABLED:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_REQUIRES:
     case DEFUPD_REASON_WITHDRAWN:

@@ -80,6 +80,22 @@ static bool find_older(struct du_verdict *found, const struct du_case *c, bool o
     return false;
 }
 
+/* Is there a release that could take its place one day: one that only has to wait for bytes, for
+ * what it needs, or for its roll-out? */
+static bool may_be_replaced(const struct du_case *c)
+{
+    for (size_t i = 0; i < c->manifest->count; i++) {
+        struct du_verdict verdict;
+
+        du_gate_judge(&verdict, c, &c->manifest->release[i], DU_WAY_WITHDRAWAL);
+        if (verdict.reason != DEFUPD_REASON_WITHDRAWN && verdict.reason != DEFUPD_REASON_REQUIRES &&
+            verdict.reason != DEFUPD_REASON_QUARANTINED &&
+            verdict.reason != DEFUPD_REASON_NO_OBJECT)
+            return true;
+    }
+    return false;
+}
+
 /* The installed release is withdrawn: leave it for something. */
 static void replace(struct du_plan *plan, const struct du_case *c, const struct du_look *look)
 {
@@ -100,6 +116,11 @@ static void replace(struct du_plan *plan, const struct du_case *c, const struct 
     if (found.release != NULL) {
         take(plan, DEFUPD_ACTION_REPLACE, &found);
         du_say(plan, "; %llu replaces it", ULL(found.release->version));
+        return;
+    }
+    if (c->facts->remove_withdrawn && !may_be_replaced(c)) {
+        plan->action = DEFUPD_ACTION_REMOVE;
+        du_say(plan, "; nothing can replace it, and policy wants it removed");
         return;
     }
     plan->code = DEFUPD_E_NO_REPLACEMENT;
@@ -172,9 +193,26 @@ static defupd_code code_of_nothing(int32_t reason)
     case DEFUPD_REASON_ROLLOUT:
     case DEFUPD_REASON_PAUSED:
     case DEFUPD_REASON_WITHDRAWN:
+    case DEFUPD_REASON_UNLICENSED:
+    case DEFUPD_REASON_DELAY:
+    case DEFUPD_REASON_METERED:
+    case DEFUPD_REASON_DISABLED:
     case DEFUPD_REASON_NO_RELEASE: break;
     }
     return DEFUPD_OK;
+}
+
+/* What keeps a host from news until a person or a day comes is told as a failure. */
+static defupd_code code_of_gate(const struct du_verdict *back)
+{
+    if (back->release == NULL)
+        return DEFUPD_OK;
+    if (back->reason == DEFUPD_REASON_UNLICENSED)
+        return DEFUPD_E_UNLICENSED;
+    return back->reason == DEFUPD_REASON_METERED ||
+                   (back->reason == DEFUPD_REASON_BUDGET && back->daily)
+               ? DEFUPD_E_BUDGET
+               : DEFUPD_OK;
 }
 
 static void plan_newest(struct du_plan *plan, const struct du_case *c)
@@ -196,7 +234,9 @@ static void plan_newest(struct du_plan *plan, const struct du_case *c)
         return;
     }
     explain(plan, c, &look);
-    if (plan->target == NULL && c->facts->installed == 0)
+    if (plan->target == NULL)
+        plan->code = code_of_gate(&look.back);
+    if (plan->target == NULL && plan->code == DEFUPD_OK && c->facts->installed == 0)
         plan->code = code_of_nothing(plan->reason);
 }
 
@@ -211,12 +251,16 @@ static defupd_code code_of_named(int32_t reason)
     case DEFUPD_REASON_QUARANTINED: return DEFUPD_E_QUARANTINED;
     case DEFUPD_REASON_NEEDS: return DEFUPD_E_NEEDS;
     case DEFUPD_REASON_NO_OBJECT: return DEFUPD_E_NO_OBJECT;
+    case DEFUPD_REASON_UNLICENSED: return DEFUPD_E_UNLICENSED;
+    case DEFUPD_REASON_METERED:
     case DEFUPD_REASON_BUDGET: return DEFUPD_E_BUDGET;
     case DEFUPD_REASON_NONE:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_SKIPPED:
     case DEFUPD_REASON_ROLLOUT:
     case DEFUPD_REASON_PAUSED:
+    case DEFUPD_REASON_DELAY:
+    case DEFUPD_REASON_DISABLED:
     case DEFUPD_REASON_NO_RELEASE: break; /* these do not keep a named release away */
     }
     return DEFUPD_E_BUG;

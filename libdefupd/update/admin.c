@@ -30,6 +30,23 @@ static defupd_code change_hold(struct du_context *ctx, const char *component,
     return du_store_fact_write(&ctx->store, DU_FACT_HOLD, component, &fact, err);
 }
 
+/* What policy holds, policy must release: seeming to do it here would only mislead. */
+static defupd_code check_rule(const struct du_context *ctx, const char *component,
+                              enum du_hold_change change, uint64_t version, defupd_error *err)
+{
+    const defupd_rule *rule = du_rule_of(ctx->options, component);
+
+    if (change == DU_UNHOLD && (rule->flags & DEFUPD_RULE_HELD) != 0)
+        return DU_FAIL(err, DEFUPD_E_HELD, "policy holds %s; only policy can release it",
+                       component);
+    if (rule->pin_version != 0 &&
+        (change == DU_UNHOLD || (change == DU_PIN && version != rule->pin_version)))
+        return DU_FAIL(err, DEFUPD_E_HELD,
+                       "policy pins %s to %" PRIu64 "; only policy can release it", component,
+                       rule->pin_version);
+    return DEFUPD_OK;
+}
+
 defupd_code du_hold(struct du_context *ctx, const char *component, enum du_hold_change change,
                     uint64_t version, defupd_error *err)
 {
@@ -40,6 +57,7 @@ defupd_code du_hold(struct du_context *ctx, const char *component, enum du_hold_
                        component != NULL ? component : "");
     if (change == DU_PIN && (version == 0 || version > DU_VERSION_MAX))
         return DU_FAIL(err, DEFUPD_E_INVALID, "%" PRIu64 " is not a version", version);
+    DU_TRY(check_rule(ctx, component, change, version, err));
     DU_TRY(lock(ctx, err));
     rc = change_hold(ctx, component, change, version, err);
     du_store_unlock(&ctx->store);

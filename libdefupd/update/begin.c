@@ -73,7 +73,6 @@ defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defup
     run->now = ctx->sys->now_s();
     run->trust_dir = -1;
     run->facts.now = run->now;
-    run->facts.ring = ctx->options->ring;
     run->report = calloc(1, sizeof *run->report);
     if (run->report == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");

@@ -147,6 +147,8 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
     const defupd_client_options *from = run->ctx->options;
 
     *options = (struct du_refresh_options){ .now = run->now };
+    if (run->fetch != NULL && from->source_list != NULL)
+        options->grace_s = from->source_list[run->source]->offline_grace_s;
     if (run->fetch != NULL)
         options->source = du_fetch_source_name(run->fetch, run->source);
     options->pin_name = from->trusted_root_name;

@@ -78,6 +78,7 @@ defupd_code du_part_facts(struct du_run *run, struct du_part *part, defupd_error
         memcpy(part->row->to_label, member->label, sizeof part->row->to_label);
     }
     DU_TRY(read_facts(run, part, err));
+    du_rule_apply(run, part);
     DU_TRY(du_distrust_read(run, part->name, &part->distrust, err));
     DU_TRY(du_store_versions(&run->ctx->store, part->name, &part->on_disk, &part->on_disks, err));
     if (part->installed == 0)
@@ -163,6 +164,11 @@ void du_part_tell(struct du_part *part)
     row->item.to_version = part->installed;
     memcpy(row->to_label, row->from_label, sizeof row->to_label);
     du_report_say(row, "%s", plan->text);
+    if (plan->action == DEFUPD_ACTION_REMOVE) {
+        row->item.to_version = 0;
+        row->to_label[0] = '\0';
+        return;
+    }
     if (plan->action == DEFUPD_ACTION_NONE || plan->target == NULL)
         return;
     row->item.to_version = plan->target->version;
@@ -203,6 +209,8 @@ void du_part_plan(struct du_run *run, struct du_part *part)
 {
     struct cohort cohort = { run, part };
     struct du_plan_facts facts = run->facts;
+    const defupd_client_options *options = run->ctx->options;
+    const defupd_rule *rule = du_rule_of(options, part->name);
 
     drop_other_trees(run, part);
     facts.order = part->named != 0                                        ? DU_ORDER_NAMED
@@ -213,6 +221,13 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.installed_tree = part->installed != 0 ? part->installed_tree : NULL;
     facts.held = part->held;
     facts.pin = part->pin;
+    facts.held_by_policy = part->held_by_policy;
+    facts.pinned_by_policy = part->pinned_by_policy;
+    facts.delay_s = rule->delay_s;
+    facts.licences = options->licences;
+    facts.licence = rule->licence;
+    facts.remove_withdrawn = (options->flags & DEFUPD_CLIENT_REMOVE_WITHDRAWN) != 0;
+    facts.ring = rule->ring != NULL ? rule->ring : options->ring;
     facts.skip = part->skip;
     facts.quarantine = part->quarantine;
     facts.quarantines = part->quarantines;
@@ -225,10 +240,11 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.damageds = part->distrust.versions;
     facts.codec = codecs;
     /* Without network nothing is fetched, and what is missing is not a matter of bytes. */
-    facts.has_budget = run->ctx->options->budget_bytes != 0 && run->kind != DU_RUN_INSTALL;
+    facts.metered = (options->flags & DEFUPD_CLIENT_METERED) != 0 && run->kind != DU_RUN_INSTALL;
+    facts.has_budget = options->budget_bytes != 0 && run->kind != DU_RUN_INSTALL;
     facts.budget = budget_left(run, part);
     facts.over_budget = (run->request->flags & DEFUPD_REQUEST_OVER_BUDGET) != 0;
-    facts.through_max = run->ctx->options->max_tree_bytes;
+    facts.through_max = options->max_tree_bytes;
     facts.have = have;
     facts.have_user = run;
     facts.refused = refused;

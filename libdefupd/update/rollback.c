@@ -190,6 +190,7 @@ static defupd_code back_named(struct back *back, defupd_error *err)
         if (version == 0)
             version = version_named(list + 1, name);
         DU_TRY(add_row(back, name, &part, err));
+        DU_TRY(du_rule_check(&back->run, part, err));
         DU_TRY(load_manifest(back, part, err));
         DU_TRY(choose_version(back, part, &version, err));
         DU_TRY(go_back(back, part, version, err));
@@ -209,7 +210,8 @@ static defupd_code back_to(struct back *back, const struct du_generation *genera
         struct du_part *part;
         uint64_t version = 0;
 
-        if (then == NULL || then->version >= now->version)
+        if (then == NULL || then->version >= now->version ||
+            du_rule_disabled(back->run.ctx->options, now->component))
             continue;
         DU_TRY(add_row(back, now->component, &part, err));
         DU_TRY(load_manifest(back, part, err));

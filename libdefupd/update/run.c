@@ -49,6 +49,13 @@ static defupd_code add_part(struct du_run *run, const char *name, uint64_t named
     return DEFUPD_OK;
 }
 
+/* What policy has switched off is only looked at, to refuse it, when somebody names it. */
+static defupd_code add_enabled(struct du_run *run, const char *name, bool asked, defupd_error *err)
+{
+    return du_rule_disabled(run->ctx->options, name) ? DEFUPD_OK
+                                                     : add_part(run, name, 0, asked, err);
+}
+
 struct offer {
     struct du_run *run;
     defupd_code rc;
@@ -60,13 +67,16 @@ static void offered(void *user, const char *name)
     struct offer *offer = user;
 
     if (offer->rc == DEFUPD_OK)
-        offer->rc = add_part(offer->run, name, 0, false, offer->err);
+        offer->rc = add_enabled(offer->run, name, false, offer->err);
 }
 
-/* The request's, else the options', else all that the repository offers; installed ones always. */
+/* The request's, else the options', else those with a rule and all that the repository offers;
+ * installed ones always. */
 static defupd_code choose_parts(struct du_run *run, defupd_error *err)
 {
+    const defupd_client_options *options = run->ctx->options;
     const char *const *list = run->request->components;
+    const defupd_rule *const *rule;
 
     if (list != NULL) {
         for (; *list != NULL; list++) {
@@ -80,15 +90,19 @@ static defupd_code choose_parts(struct du_run *run, defupd_error *err)
         }
         return DEFUPD_OK;
     }
-    for (list = run->ctx->options->components; list != NULL && *list != NULL; list++)
-        DU_TRY(add_part(run, *list, 0, true, err));
-    if (run->ctx->options->components == NULL && run->trust != NULL) {
+    for (list = options->components; list != NULL && *list != NULL; list++)
+        DU_TRY(add_enabled(run, *list, true, err));
+    if (options->components == NULL) {
+        for (rule = options->rules; rule != NULL && *rule != NULL; rule++)
+            DU_TRY(add_enabled(run, (*rule)->component, true, err));
+    }
+    if (options->components == NULL && run->trust != NULL) {
         struct offer offer = { run, DEFUPD_OK, err };
         DU_TRY(du_trust_components(run->trust, offered, &offer, err));
         DU_TRY(offer.rc);
     }
     for (size_t i = 0; i < run->current.count; i++)
-        DU_TRY(add_part(run, run->current.member[i].component, 0, false, err));
+        DU_TRY(add_enabled(run, run->current.member[i].component, false, err));
     return DEFUPD_OK;
 }
 
@@ -123,8 +137,10 @@ static bool ends_the_run(defupd_code rc)
 static defupd_code load_part(struct du_run *run, struct du_part *part, defupd_error *err)
 {
     defupd_error own = { 0 };
-    defupd_code rc = du_bind_manifest(run, part->name, &part->manifest, &own);
+    defupd_code rc = du_rule_check(run, part, &own);
 
+    if (rc == DEFUPD_OK)
+        rc = du_bind_manifest(run, part->name, &part->manifest, &own);
     if (rc == DEFUPD_OK)
         rc = check_clock(run, part, &own);
     if (rc == DEFUPD_OK)
@@ -322,6 +338,18 @@ static bool is_going(const struct du_part *part)
            part->row->item.code == DEFUPD_OK;
 }
 
+/* Withdrawn, nothing replaces it, and policy wants it gone. */
+static bool is_leaving(const struct du_part *part)
+{
+    return part->plan.action == DEFUPD_ACTION_REMOVE && part->row->item.code == DEFUPD_OK;
+}
+
+/* Does the next generation differ in this component? */
+static bool is_moving(const struct du_part *part)
+{
+    return (is_going(part) && part->staged) || is_leaving(part);
+}
+
 /* --- fetch and stage --- */
 
 static defupd_code fetch_objects(struct du_run *run, struct du_part *part, defupd_error *err)
@@ -428,10 +456,13 @@ static defupd_code compose(struct du_run *run, struct du_generation *next, size_
         for (size_t i = 0; i < run->current.count; i++)
             DU_TRY(du_generation_put(next, &run->current.member[i], err));
         for (size_t i = 0; i < run->parts; i++) {
-            if (is_going(&run->part[i]) && run->part[i].staged) {
+            if (!is_moving(&run->part[i]))
+                continue;
+            if (is_leaving(&run->part[i]))
+                du_generation_drop(next, run->part[i].name);
+            else
                 DU_TRY(put_member(next, &run->part[i], err));
-                (*count)++;
-            }
+            (*count)++;
         }
         for (size_t i = 0; i < run->parts; i++) {
             struct du_part *part = &run->part[i];
@@ -454,7 +485,8 @@ static const char *reason_of(const struct du_run *run)
     const char *reason = run->current.number == 0 ? "install" : run->lost ? "repair" : "update";
 
     for (size_t i = 0; i < run->parts; i++) {
-        if (is_going(&run->part[i]) && run->part[i].plan.action == DEFUPD_ACTION_REPLACE)
+        if (is_moving(&run->part[i]) && (run->part[i].plan.action == DEFUPD_ACTION_REPLACE ||
+                                         run->part[i].plan.action == DEFUPD_ACTION_REMOVE))
             reason = "withdrawal";
     }
     return reason;
@@ -497,7 +529,7 @@ static defupd_code activate(struct du_run *run, defupd_error *err)
     for (size_t i = 0; i < run->parts; i++) {
         struct du_part *part = &run->part[i];
 
-        if (!is_going(part) || !part->staged)
+        if (!is_moving(part))
             continue;
         if (switched)
             part->row->item.progress = DEFUPD_PROGRESS_ACTIVE;
@@ -532,7 +564,7 @@ static bool is_up_to_date(const struct du_run *run, const struct du_part *part)
 {
     if (part->row->item.code != DEFUPD_OK)
         return false;
-    if (part->plan.target != NULL && part->plan.action != DEFUPD_ACTION_NONE)
+    if (part->plan.action != DEFUPD_ACTION_NONE)
         return part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
     return part->installed != 0 && run->fetch != NULL && run->kind != DU_RUN_CHECK;
 }
@@ -547,7 +579,7 @@ static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
         du_run_event(run, DEFUPD_EVENT_SUCCEEDED, row);
     else if (row->item.reason == DEFUPD_REASON_WITHDRAWN)
         du_run_event(run, DEFUPD_EVENT_WITHDRAWN, row);
-    else if (rc == DEFUPD_OK && !is_going(part))
+    else if (rc == DEFUPD_OK && !is_going(part) && !is_leaving(part))
         du_run_event(run, DEFUPD_EVENT_UNCHANGED, row);
 }
 
@@ -588,11 +620,14 @@ static void is_it(void *user, const char *name)
 static bool is_known(const struct du_run *run, const struct du_part *part)
 {
     const char *const *list = run->ctx->options->components;
+    const defupd_rule *const *rule;
     struct known known = { part->name, part->installed != 0 };
     defupd_error ignored = { 0 };
 
     for (; list != NULL && *list != NULL; list++)
         is_it(&known, *list);
+    for (rule = run->ctx->options->rules; rule != NULL && *rule != NULL; rule++)
+        is_it(&known, (*rule)->component);
     if (run->trust != NULL)
         (void)!du_trust_components(run->trust, is_it, &known, &ignored);
     return known.found;

@@ -41,6 +41,7 @@ struct du_part {
     const struct du_object *failed; /* after a failure: the object at which it happened, or NULL */
     uint64_t pin, skip;
     bool held;
+    bool held_by_policy, pinned_by_policy;
 };
 
 struct du_run {
@@ -101,6 +102,16 @@ void du_part_free(struct du_part *part);
  */
 bool du_part_needs_hold(const struct du_run *run, const struct du_part *part,
                         const struct du_generation *next, const struct du_need **unmet);
+
+/* --- rule.c: what policy says of a component --- */
+/* Never NULL: a component without a rule has one that says nothing. */
+const defupd_rule *du_rule_of(const defupd_client_options *options, const char *component);
+bool du_rule_disabled(const defupd_client_options *options, const char *component);
+/* DEFUPD_E_DISABLED when it is switched off. */
+DEFUPD_MUST_CHECK defupd_code du_rule_check(const struct du_run *run, struct du_part *part,
+                                            defupd_error *err);
+/* Policy's hold and pin into the part's. */
+void du_rule_apply(const struct du_run *run, struct du_part *part);
 
 /* --- object.c: objects into downloads/ --- */
 /* Fetch (unless it is there) and vouch for one object of a component's version; *fd yours, `file`

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is installed and known, read from the store alone. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,24 @@ static void read_holds(const struct du_run *run, struct status_row *row)
     }
 }
 
+/* What policy holds, no command on this host releases. */
+static void read_rule(const struct du_run *run, struct status_row *row)
+{
+    const defupd_rule *rule = du_rule_of(run->ctx->options, row->name);
+    defupd_component_status *status = &row->status;
+
+    if (rule->pin_version != 0) {
+        status->holds |= DEFUPD_HOLD_PINNED | DEFUPD_HOLD_POLICY;
+        status->pin_version = rule->pin_version;
+        (void)snprintf(row->notice, sizeof row->notice, "pinned to %" PRIu64 " by policy",
+                       rule->pin_version);
+    }
+    if ((rule->flags & DEFUPD_RULE_HELD) != 0) {
+        status->holds |= DEFUPD_HOLD_HELD | DEFUPD_HOLD_POLICY;
+        (void)snprintf(row->notice, sizeof row->notice, "held by policy");
+    }
+}
+
 /* When the installed version became active: the oldest of the generations, from the current one
  * back, that all have it. */
 static int64_t active_since(const struct du_run *run, const struct du_member *member)
@@ -273,35 +292,100 @@ static defupd_code read_installed(const struct du_run *run, const struct du_memb
     return DEFUPD_OK;
 }
 
-/* What the verified manifest says of it, when there is one. True when the installed release is
- * withdrawn. */
-static bool read_manifest(struct du_run *run, struct status_row *row)
-{
-    DU_AUTO_MANIFEST *manifest = NULL;
-    const struct du_release *installed;
-    defupd_error ignored = { 0 };
+/* What a state is decided from, beside the status itself. */
+struct finding {
+    bool disabled, withdrawn, unlicensed;
+};
 
-    if (run->trust == NULL || du_bind_manifest(run, row->name, &manifest, &ignored) != DEFUPD_OK)
-        return false;
-    for (size_t i = 0; i < manifest->count; i++) {
-        if (!manifest->release[i].withdrawn && manifest->release[i].requires == NULL) {
-            row->status.available = manifest->release[i].version;
-            break;
-        }
-    }
-    installed = row->status.version != 0 ? du_manifest_find(manifest, row->status.version) : NULL;
-    if (installed == NULL || !installed->withdrawn)
-        return false;
-    (void)snprintf(row->notice, sizeof row->notice, "%" PRIu64 " is withdrawn%s%s",
-                   installed->version, installed->withdrawn_reason != NULL ? ": " : "",
-                   installed->withdrawn_reason != NULL ? installed->withdrawn_reason : "");
-    return true;
+/* The first thing that is said stays: it is the stronger one. */
+__attribute__((format(printf, 2, 3))) static void say_notice(struct status_row *row,
+                                                             const char *format, ...)
+{
+    va_list args;
+
+    if (row->notice[0] != '\0')
+        return;
+    va_start(args, format);
+    (void)vsnprintf(row->notice, sizeof row->notice, format, args);
+    va_end(args);
+    row->notice[du_utf8_prefix(row->notice, strlen(row->notice))] = '\0';
 }
 
-static defupd_state decide_state(const defupd_component_status *status, bool withdrawn)
+/* Of the policy's class, else of the one that the newest release states. */
+static void read_licence(const struct du_run *run, struct status_row *row,
+                         const struct du_release *newest, struct finding *finding)
 {
-    if (withdrawn)
+    const defupd_client_options *options = run->ctx->options;
+    const defupd_rule *rule = du_rule_of(options, row->name);
+    const char *class = rule->licence != NULL ? rule->licence
+                        : newest != NULL      ? newest->licence_class
+                                              : "";
+
+    finding->unlicensed = !du_plan_licensed(options->licences, class, run->now);
+    if (finding->unlicensed)
+        say_notice(row, "the licence of class '%s' is missing or has expired; nothing new is taken",
+                   class);
+}
+
+/* A manifest that lists releases, and all that we understand are withdrawn. */
+static bool is_all_withdrawn(const struct du_manifest *manifest)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < manifest->count; i++) {
+        if (manifest->release[i].requires == NULL && !manifest->release[i].withdrawn)
+            return false;
+        any = any || manifest->release[i].requires == NULL;
+    }
+    return any;
+}
+
+static const struct du_release *newest_of(const struct du_manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->count; i++) {
+        if (!manifest->release[i].withdrawn && manifest->release[i].requires == NULL)
+            return &manifest->release[i];
+    }
+    return NULL;
+}
+
+/* What the verified manifest says of it, when there is one. */
+static void read_manifest(struct du_run *run, struct status_row *row, struct finding *finding)
+{
+    DU_AUTO_MANIFEST *manifest = NULL;
+    const struct du_release *installed = NULL, *newest = NULL;
+    defupd_error ignored = { 0 };
+
+    if (run->trust != NULL && du_bind_manifest(run, row->name, &manifest, &ignored) == DEFUPD_OK) {
+        newest = newest_of(manifest);
+        installed = du_manifest_find(manifest, row->status.version); /* none is 0 */
+    }
+    if (newest != NULL)
+        row->status.available = newest->version;
+    if (installed != NULL && installed->withdrawn) {
+        finding->withdrawn = true;
+        (void)snprintf(row->notice, sizeof row->notice, "%" PRIu64 " is withdrawn%s%s",
+                       installed->version, installed->withdrawn_reason != NULL ? ": " : "",
+                       installed->withdrawn_reason != NULL ? installed->withdrawn_reason : "");
+    } else if (row->status.version == 0 && manifest != NULL && is_all_withdrawn(manifest)) {
+        finding->withdrawn = true;
+        say_notice(row, "all its releases are withdrawn");
+    }
+    read_licence(run, row, newest != NULL ? newest : installed, finding);
+}
+
+static defupd_state decide_state(const struct du_run *run, const defupd_component_status *status,
+                                 const struct finding *finding, bool busy)
+{
+    (void)run;
+    if (finding->disabled)
+        return DEFUPD_STATE_DISABLED;
+    if (busy)
+        return DEFUPD_STATE_UPDATING;
+    if (finding->withdrawn)
         return DEFUPD_STATE_WITHDRAWN;
+    if (finding->unlicensed)
+        return DEFUPD_STATE_UNLICENSED;
     if (status->last_error != DEFUPD_OK)
         return DEFUPD_STATE_FAILING;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
@@ -314,7 +398,7 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
 {
     const struct du_member *member = du_generation_find(&run->current, name);
     struct status_row *row = NULL;
-    bool withdrawn;
+    struct finding finding = { .disabled = du_rule_disabled(run->ctx->options, name) };
 
     if (has_row(status, name))
         return DEFUPD_OK;
@@ -323,10 +407,10 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
         DU_TRY(read_installed(run, member, row, err));
     read_attempt(run, row);
     read_holds(run, row);
-    withdrawn = read_manifest(run, row);
+    read_rule(run, row);
+    read_manifest(run, row, &finding);
     row->status.state =
-        (int32_t)(status->store.busy_pid != 0 ? DEFUPD_STATE_UPDATING
-                                              : decide_state(&row->status, withdrawn));
+        (int32_t)decide_state(run, &row->status, &finding, status->store.busy_pid != 0);
     return DEFUPD_OK;
 }
 
@@ -361,7 +445,10 @@ static defupd_code fill_held(struct du_run *run, defupd_status *status, defupd_e
 static defupd_code fill_rows(struct du_run *run, defupd_status *status, defupd_error *err)
 {
     const char *const *list = run->ctx->options->components;
+    const defupd_rule *const *rule = run->ctx->options->rules;
 
+    for (; rule != NULL && *rule != NULL; rule++)
+        DU_TRY(fill_row(run, status, (*rule)->component, err));
     for (size_t i = 0; i < run->current.count; i++)
         DU_TRY(fill_row(run, status, run->current.member[i].component, err));
     for (; list != NULL && *list != NULL; list++)

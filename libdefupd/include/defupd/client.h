@@ -27,6 +27,66 @@ extern "C" {
  *  clients are independent. Created by defupd_client_open(), freed by defupd_client_close(). */
 typedef struct defupd_client defupd_client;
 
+/** Bits of defupd_rule.flags. Values are ABI. */
+enum {
+    DEFUPD_RULE_HELD = 1,    /**< Held: stays as it is, and cannot be unheld on this host. */
+    DEFUPD_RULE_DISABLED = 2 /**< Switched off: no call touches what is installed of it. */
+};
+
+/** What policy says of one component. Start from DEFUPD_RULE_INIT. */
+typedef struct defupd_rule {
+    uint32_t struct_size;  /**< Set by the INIT macro. */
+    uint32_t flags;        /**< DEFUPD_RULE_* bits. */
+    uint64_t pin_version;  /**< Only this version is taken; 0: none. Cannot be unheld. */
+    uint64_t max_age_s;    /**< DEFUPD_STATE_STALE when the last success is older; 0: never. */
+    uint64_t delay_s;      /**< Releases that were published less than this ago are left alone. */
+    const char *component; /**< Required. */
+    const char *ring;      /**< Its roll-out ring; NULL: the options'. */
+    const char *licence;   /**< Class that its licence is of; NULL: the one its release states. */
+} defupd_rule;
+
+#define DEFUPD_RULE_INIT                                   \
+    {                                                      \
+        (uint32_t)sizeof(defupd_rule), 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/** A licence of this host. Start from DEFUPD_LICENCE_INIT. */
+typedef struct defupd_licence {
+    uint32_t struct_size; /**< Set by the INIT macro. */
+    uint32_t reserved;    /**< 0 */
+    int64_t expires;      /**< Unix seconds from which on it counts no more; 0: never. */
+    const char *name;     /**< Required: the class. */
+} defupd_licence;
+
+#define DEFUPD_LICENCE_INIT                       \
+    {                                             \
+        (uint32_t)sizeof(defupd_licence), 0, 0, 0 \
+    }
+
+/** Where to read the repository. Start from DEFUPD_SOURCE_INIT. */
+typedef struct defupd_source {
+    uint32_t struct_size;     /**< Set by the INIT macro. */
+    uint32_t flags;           /**< 0 */
+    uint64_t offline_grace_s; /**< How long after its expiry a timestamp or snapshot of this source
+                                   is accepted still; other roles are not forgiven. At most a
+                                   year. */
+    const char *url;          /**< Required: base URL (http, https, file). */
+} defupd_source;
+
+#define DEFUPD_SOURCE_INIT                       \
+    {                                            \
+        (uint32_t)sizeof(defupd_source), 0, 0, 0 \
+    }
+
+/** Bits of defupd_client_options.flags. Values are ABI. */
+enum {
+    DEFUPD_CLIENT_METERED = 1,         /**< Bytes are dear: where something is installed, no full
+                                            bundle is fetched (DEFUPD_REASON_METERED,
+                                            DEFUPD_E_BUDGET). */
+    DEFUPD_CLIENT_REMOVE_WITHDRAWN = 2 /**< What is withdrawn, and nothing will replace, is removed:
+                                            the next generation is without the component. */
+};
+
 /**
  * Everything a client needs to know. Start from DEFUPD_CLIENT_OPTIONS_INIT and set what differs:
  * zero always means "the default". Everything is copied during defupd_client_open(); the caller may
@@ -41,7 +101,7 @@ typedef struct defupd_client_options {
     uint32_t attempts;           /**< For each source. Default 1. At most 100. */
     uint32_t retention;          /**< Earlier generations kept. Default 1; at most 100. */
     uint32_t lock_wait_ms;       /**< How long to wait for another writer. Default 0. */
-    uint32_t reserved;           /**< 0 */
+    uint32_t flags;              /**< DEFUPD_CLIENT_* bits. */
     uint64_t max_tree_bytes;     /**< Of one release, unpacked. Default 4 GiB. */
     uint64_t trusted_root_bytes; /**< Length of trusted_root. */
     const void *trusted_root;    /**< Contents of the publisher's 1.root.json; needed
@@ -68,12 +128,20 @@ typedef struct defupd_client_options {
     uint64_t budget_bytes; /**< Object bytes that one call may fetch; a release that costs more
                                 is left alone, with DEFUPD_REASON_BUDGET. Default 0: no limit.
                                 With 1, only what is downloaded already is installed. */
+    const defupd_rule *const *rules; /**< What policy says of single components, NULL-terminated;
+                                          NULL: nothing. One that `components` does not list is
+                                          looked after only when that is NULL, and then it must
+                                          exist. */
+    const defupd_licence *const *licences;   /**< Licences, NULL-terminated. NULL: none are needed.
+                                                  Else a component whose class has none, or an expired
+                                                  one, takes nothing new but for a withdrawal. */
+    const defupd_source *const *source_list; /**< Instead of `sources`, NULL-terminated. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0                                                               \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                      \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -242,12 +310,14 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_hold(defupd_client *clien
                                                             const char *component,
                                                             defupd_error *error);
 
-/** Let a component go only to `version` until defupd_client_unhold(). @since 0.1 */
+/** Let a component go only to `version` until defupd_client_unhold(). DEFUPD_E_HELD when policy
+ *  pins it to another one. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_pin(defupd_client *client,
                                                            const char *component, uint64_t version,
                                                            defupd_error *error);
 
-/** Remove hold, pin and the skip that a rollback left. Nothing to remove is no error. @since 0.1 */
+/** Remove hold, pin and the skip that a rollback left. Nothing to remove is no error. DEFUPD_E_HELD
+ *  when policy holds or pins it: then nothing is changed. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_unhold(defupd_client *client,
                                                               const char *component,
                                                               defupd_error *error);

@@ -105,6 +105,7 @@ typedef enum defupd_code {
     DEFUPD_E_UNLICENSED = -2607,    /**< Licence has expired. */
     DEFUPD_E_BUDGET = -2608,        /**< More bytes than the budget allows. */
     DEFUPD_E_AGENT = -2609,         /**< Agent cannot be reached. */
+    DEFUPD_E_DISABLED = -2610,      /**< Component is switched off in policy. */
 
     /* -27xx: validation, trial, withdrawal. */
     DEFUPD_E_VALIDATION = -2700,     /**< Validator refused the release. */

@@ -21,7 +21,8 @@ typedef enum defupd_action {
     DEFUPD_ACTION_INSTALL = 1,  /**< First installation. */
     DEFUPD_ACTION_UPDATE = 2,   /**< To a newer version. */
     DEFUPD_ACTION_ROLLBACK = 3, /**< To an earlier version, by order. */
-    DEFUPD_ACTION_REPLACE = 4   /**< Away from a withdrawn version. */
+    DEFUPD_ACTION_REPLACE = 4,  /**< Away from a withdrawn version. */
+    DEFUPD_ACTION_REMOVE = 5    /**< Withdrawn, and nothing replaces it: it goes. */
 } defupd_action;
 
 /** How far a component came in this call. Values are ABI. */
@@ -47,7 +48,11 @@ typedef enum defupd_reason {
     DEFUPD_REASON_NO_OBJECT = 10,  /**< No object of it has a codec this client knows. */
     DEFUPD_REASON_WITHDRAWN = 11,  /**< Withdrawn by the publisher. */
     DEFUPD_REASON_NO_RELEASE = 12, /**< The manifest lists no release for this host. */
-    DEFUPD_REASON_BUDGET = 13      /**< It costs more bytes than the budget allows. */
+    DEFUPD_REASON_BUDGET = 13,     /**< It costs more bytes than the budget allows. */
+    DEFUPD_REASON_UNLICENSED = 14, /**< The licence of its class is missing or has expired. */
+    DEFUPD_REASON_DELAY = 15,      /**< Policy waits some time after its publication. */
+    DEFUPD_REASON_METERED = 16,    /**< It needs a full bundle, which is too dear here. */
+    DEFUPD_REASON_DISABLED = 17    /**< Policy has switched the component off. */
 } defupd_reason;
 
 /** One component of a report. Borrowed from it, with all strings. */
@@ -59,7 +64,7 @@ typedef struct defupd_report_item {
     int32_t code;          /**< A defupd_code: failure of this component. */
     uint32_t objects;      /**< Objects the plan fetches. */
     uint64_t from_version; /**< Installed before, 0 if none. */
-    uint64_t to_version;   /**< Target; equals from_version when action is NONE. */
+    uint64_t to_version;   /**< Target; equals from_version when action is NONE; 0 when REMOVE. */
     uint64_t newest;       /**< Newest version published and not withdrawn, 0 if not known. */
     uint64_t bytes;        /**< Object bytes the plan fetches; downloaded ones cost nothing. */
     uint64_t full_bytes;   /**< What the full bundle would cost. */

@@ -37,10 +37,11 @@ DEFUPD_API const char *defupd_state_name(defupd_state state);
 
 /** What keeps a component where it is; may be combined. Values are ABI. */
 enum {
-    DEFUPD_HOLD_HELD = 1,      /**< `hold`: nothing new is taken. */
-    DEFUPD_HOLD_PINNED = 2,    /**< `pin`: only `pin_version` is taken. */
-    DEFUPD_HOLD_SKIP = 4,      /**< After a rollback: `skip_version` is not taken again. */
-    DEFUPD_HOLD_UNREADABLE = 8 /**< The record is damaged: treated as held. */
+    DEFUPD_HOLD_HELD = 1,       /**< `hold`: nothing new is taken. */
+    DEFUPD_HOLD_PINNED = 2,     /**< `pin`: only `pin_version` is taken. */
+    DEFUPD_HOLD_SKIP = 4,       /**< After a rollback: `skip_version` is not taken again. */
+    DEFUPD_HOLD_UNREADABLE = 8, /**< The record is damaged: treated as held. */
+    DEFUPD_HOLD_POLICY = 16     /**< Held or pinned by policy, which alone can release it. */
 };
 
 /** One component. Borrowed from the status, with all strings. Times are Unix seconds, 0 if never.
