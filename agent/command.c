@@ -46,6 +46,9 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
       "Fetch a named version (C@V) even when it costs more bytes than the budget allows." },
     { AG_OPT_REPAIR, 0, false, "repair", NULL,
       "Replace damaged and missing files, fetching what is needed." },
+    { AG_OPT_NAGIOS, 0, false, "nagios", NULL,
+      "Print one line for Nagios and its kin instead, and exit with 0 (OK), 1 (WARNING), 2 "
+      "(CRITICAL) or 3 (UNKNOWN)." },
 };
 
 #define WAIT AG_BIT(AG_OPT_WAIT)
@@ -105,7 +108,7 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_STATUS, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "status", "",
       "what is installed, how it went, what to do",
       "Read from the store alone: no network, no waiting for an update under way." },
-    { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "posture", "",
+    { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, AG_BIT(AG_OPT_NAGIOS), "posture", "",
       "the same for monitoring, as JSON",
       "The document that every attempt also leaves in STATE/posture.json." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",

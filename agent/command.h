@@ -30,6 +30,7 @@ enum ag_option_id {
     AG_OPT_ACCEPT_QUARANTINED,
     AG_OPT_OVER_BUDGET,
     AG_OPT_REPAIR,
+    AG_OPT_NAGIOS,
     AG_OPT_COUNT
 };
 #define AG_BIT(option) (UINT32_C(1) << (option))

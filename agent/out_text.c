@@ -315,13 +315,17 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
         const defupd_code code = (defupd_code)item->last_error;
         const char *advice = defupd_code_advice(code);
 
+        /* One failed poll among successes is no alarm: the next one is to come. */
+        const bool passing = item->state == DEFUPD_STATE_FRESH || item->state == DEFUPD_STATE_HELD;
+
         if (item->failures > 1)
             (void)snprintf(failures, sizeof failures, " (%u times)", item->failures);
-        ag_table_note(table, "  %s: %s%s", item->name,
+        ag_table_note(table, "  %s: %s%s%s", item->name, passing ? "last poll failed: " : "",
                       is_set(item->error_text) ? item->error_text : defupd_code_text(code),
                       failures);
-        ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
-                      advice[0] != '\0' ? advice : defupd_code_text(code));
+        if (!passing)
+            ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
+                          advice[0] != '\0' ? advice : defupd_code_text(code));
     }
     if (is_set(item->notice))
         ag_table_note(table, "  %s: %s", item->name, item->notice);

@@ -12,6 +12,7 @@
 #include "prepare.h"
 #include "progress.h"
 #include "report/event.h"
+#include "report/monitor.h"
 #include "report/record.h"
 #include "report/report.h"
 #include "result.h"
@@ -184,8 +185,8 @@ static defupd_code write_reports(struct run *run, defupd_error *err)
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    return ag_reports_write(run->client, run->setup.state_dir, run->result.code,
-                            (int64_t)time(NULL), err);
+    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                            (int64_t)time(NULL), NULL, err);
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -255,13 +256,24 @@ static void attempt(struct run *run)
 }
 
 /* The posture is JSON whether asked for or not, and its form is a contract of its own. */
-static defupd_code print_posture(const struct ag_result *result, defupd_error *err)
+static defupd_code print_posture(struct run *run, defupd_error *err)
 {
+    const int64_t now = (int64_t)time(NULL);
     char *text = NULL;
+    struct ag_seen seen;
+    defupd_code rc;
 
-    AG_TRY(ag_posture(&text, result->status, (int64_t)time(NULL), AG_INTERVAL_S, err));
-    (void)fputs(text, stdout);
+    AG_TRY(ag_posture(&text, run->result.status, &run->setup.report, now, err));
+    if (!ag_given(&run->args, AG_OPT_NAGIOS)) {
+        (void)fputs(text, stdout);
+        free(text);
+        return DEFUPD_OK;
+    }
+    rc = ag_seen_parse(&seen, "posture", text, strlen(text), err);
     free(text);
+    AG_TRY(rc);
+    run->result.exit_code = (int)ag_nagios(stdout, &seen, now);
+    ag_seen_free(&seen);
     return DEFUPD_OK;
 }
 
@@ -279,7 +291,7 @@ static defupd_code print(struct run *run, defupd_error *err)
     struct ag_result *result = &run->result;
 
     if (run->args.command->id == AG_CMD_POSTURE && result->code == DEFUPD_OK)
-        return print_posture(result, err);
+        return print_posture(run, err);
     if (ag_given(&run->args, AG_OPT_JSON))
         return ag_json_result(stdout, result, err);
     if (run->args.command->id == AG_CMD_VERSION)
@@ -300,6 +312,10 @@ static int finish(struct run *run)
     result->exit_code = defupd_code_exit(result->code);
     if (news && ag_given(&run->args, AG_OPT_DETAILED_EXITCODE))
         result->exit_code = 2;
+    if (result->code != DEFUPD_OK && ag_given(&run->args, AG_OPT_NAGIOS)) {
+        ag_nagios_unknown(stdout, result->err.message);
+        return (int)AG_UNKNOWN;
+    }
     rc = print(run, &err);
     if (rc == DEFUPD_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = AG_FAIL_ERRNO(&err, DEFUPD_E_IO, "cannot write to standard output");
