@@ -111,6 +111,10 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, AG_BIT(AG_OPT_NAGIOS), "posture", "",
       "the same for monitoring, as JSON",
       "The document that every attempt also leaves in STATE/posture.json." },
+    { AG_CMD_WHY, AG_WORDS_ONE, AG_CMD_ANSWERS, 0, "why", "C",
+      "why a component did not update, and what helps",
+      "What would be decided now from what the store knows (no network), the gate that is in the "
+      "way and what passes it, how the last attempt ended, when the next one is planned." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "

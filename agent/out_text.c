@@ -463,6 +463,7 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
     case AG_CMD_CONFIG:
+    case AG_CMD_WHY:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -485,6 +486,8 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         check_text(out, result);
     else if (args->command->id == AG_CMD_STATUS)
         status_text(out, result, now);
+    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
+        ag_why_text(out, &result->why, now);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);
     else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)

@@ -137,6 +137,23 @@ static uint32_t request_flags(const struct ag_args *args)
     return flags;
 }
 
+/* Why a component is where it is: its state, and what would be decided now. */
+static defupd_code ask_why(struct run *run, defupd_error *err)
+{
+    struct ag_result *result = &run->result;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    defupd_error *unknown = &result->why_error;
+
+    request.flags = DEFUPD_REQUEST_SCHEDULED;
+    request.components = run->args.words;
+    AG_TRY(defupd_client_status(run->client, &result->status, err));
+    if (defupd_client_explain(run->client, &request, &result->report, unknown) == DEFUPD_OK)
+        (void)AG_FAIL(unknown, DEFUPD_OK, "the repository does not offer it");
+    AG_TRY(ag_why_find(&result->why, run->args.words[0], result->status, result->report, err));
+    result->why.unknown = unknown->message;
+    return DEFUPD_OK;
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -167,6 +184,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_CLEAN: return defupd_client_clean(client, &result->freed, err);
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
+    case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);

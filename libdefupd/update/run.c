@@ -593,3 +593,21 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     *report = du_take(&run.report);
     return rc;
 }
+
+/* The same decisions over the metadata in the store. A component's own failure stays in its row: it
+ * is part of the answer. */
+defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
+                       defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(du_run_end)
+    struct du_run run = { .kind = DU_RUN_CHECK, .trust_dir = -1, .read_only = true };
+
+    DU_TRY(du_run_begin(&run, ctx, request, err));
+    DU_TRY(du_bind_trust_if_sound(&run, err));
+    if (run.trust == NULL || !du_store_host_id_peek(&ctx->store, run.host_id))
+        return DU_FAIL(err, DEFUPD_E_NO_ROOT, "%s knows of no release yet", ctx->store.path);
+    DU_TRY(load_parts(&run, err));
+    DU_TRY(make_plans(&run, err));
+    *report = du_take(&run.report);
+    return DEFUPD_OK;
+}

@@ -151,6 +151,7 @@ void defupd_cancel(defupd_client *client)
     }
 FAKE_CALL(check)
 FAKE_CALL(update)
+FAKE_CALL(explain)
 FAKE_CALL(download)
 FAKE_CALL(install)
 FAKE_CALL(rollback)
