@@ -30,6 +30,7 @@ enum ag_option_id {
     AG_OPT_ACCEPT_QUARANTINED,
     AG_OPT_OVER_BUDGET,
     AG_OPT_REPAIR,
+    AG_OPT_NAGIOS,
     AG_OPT_COUNT
 };
 #define AG_BIT(option) (UINT32_C(1) << (option))
@@ -60,6 +61,7 @@ enum ag_command_id {
     AG_CMD_CLEAN,
     AG_CMD_STATUS,
     AG_CMD_POSTURE,
+    AG_CMD_WHY,
     AG_CMD_TRUST,
     AG_CMD_CONFIG,
     AG_CMD_HELP,

@@ -220,6 +220,8 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return add_verify(doc, result);
     if (id == AG_CMD_TRUST && !result->args->trust_reset)
         return add_roles(doc, result);
+    if (id == AG_CMD_WHY)
+        return result->why.status == NULL || ag_why_json(doc, &result->why);
     if (id == AG_CMD_CANCEL)
         return ag_json_number(doc, "pid", result->pid);
     if (id == AG_CMD_CLEAN)

@@ -173,6 +173,8 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     if (ag_owner_is_other(&owner))
         AG_TRY(ag_become(&owner, err));
     AG_TRY(set_options(&options, setup, args, err));
+    ag_map_report(&setup->report, &setup->force);
+    setup->report.ca_file = setup->ca_file;
     options.on_event = on_event;
     options.event_user = user;
     options.on_log = on_log;

@@ -9,6 +9,7 @@
 
 #include "options.h"
 #include "policy/map.h"
+#include "report/report.h"
 
 /* What must live as long as the client. */
 struct ag_setup {
@@ -21,6 +22,7 @@ struct ag_setup {
     const char *root_name; /* what messages call trusted_root */
     struct ag_force force; /* the policy in force */
     struct ag_map map;
+    struct ag_report_settings report; /* what policy says of reports */
 };
 
 /* Find the policy and open the client; events and log lines go to the callbacks with `user`. On

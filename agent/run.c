@@ -12,6 +12,7 @@
 #include "prepare.h"
 #include "progress.h"
 #include "report/event.h"
+#include "report/monitor.h"
 #include "report/record.h"
 #include "report/report.h"
 #include "result.h"
@@ -136,6 +137,23 @@ static uint32_t request_flags(const struct ag_args *args)
     return flags;
 }
 
+/* Why a component is where it is: its state, and what would be decided now. */
+static defupd_code ask_why(struct run *run, defupd_error *err)
+{
+    struct ag_result *result = &run->result;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    defupd_error *unknown = &result->why_error;
+
+    request.flags = DEFUPD_REQUEST_SCHEDULED;
+    request.components = run->args.words;
+    AG_TRY(defupd_client_status(run->client, &result->status, err));
+    if (defupd_client_explain(run->client, &request, &result->report, unknown) == DEFUPD_OK)
+        (void)AG_FAIL(unknown, DEFUPD_OK, "the repository does not offer it");
+    AG_TRY(ag_why_find(&result->why, run->args.words[0], result->status, result->report, err));
+    result->why.unknown = unknown->message;
+    return DEFUPD_OK;
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -166,6 +184,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_CLEAN: return defupd_client_clean(client, &result->freed, err);
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
+    case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
@@ -203,14 +222,11 @@ static defupd_code keep_policy(const struct run *run, defupd_error *err)
  * and must not be overwritten by an older look. Nor when nothing was attempted. */
 static defupd_code write_reports(struct run *run, defupd_error *err)
 {
-    defupd_code last = run->result.code;
-
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    if (last == DEFUPD_OK)
-        last = run->setup.force.error.code; /* stays until the file is right */
-    return ag_reports_write(run->client, run->setup.state_dir, last, (int64_t)time(NULL), err);
+    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                            (int64_t)time(NULL), NULL, err);
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -233,9 +249,11 @@ static void start_record(struct run *run, char who[64], char what[512])
 {
     const struct ag_args *args = &run->args;
     const char *name = args->command->name;
-    const struct ag_record_options options = {
-        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
-    };
+    const struct ag_record_options options = { .state_dir = run->setup.state_dir,
+                                               .who = who,
+                                               .what = what,
+                                               .journal = AG_JOURNAL,
+                                               .debug_until = run->setup.report.debug_until };
     size_t used;
 
     if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
@@ -283,13 +301,24 @@ static void attempt(struct run *run)
 }
 
 /* The posture is JSON whether asked for or not, and its form is a contract of its own. */
-static defupd_code print_posture(const struct ag_result *result, defupd_error *err)
+static defupd_code print_posture(struct run *run, defupd_error *err)
 {
+    const int64_t now = (int64_t)time(NULL);
     char *text = NULL;
+    struct ag_seen seen;
+    defupd_code rc;
 
-    AG_TRY(ag_posture(&text, result->status, (int64_t)time(NULL), AG_INTERVAL_S, err));
-    (void)fputs(text, stdout);
+    AG_TRY(ag_posture(&text, run->result.status, &run->setup.report, now, err));
+    if (!ag_given(&run->args, AG_OPT_NAGIOS)) {
+        (void)fputs(text, stdout);
+        free(text);
+        return DEFUPD_OK;
+    }
+    rc = ag_seen_parse(&seen, "posture", text, strlen(text), err);
     free(text);
+    AG_TRY(rc);
+    run->result.exit_code = (int)ag_nagios(stdout, &seen, now);
+    ag_seen_free(&seen);
     return DEFUPD_OK;
 }
 
@@ -307,7 +336,7 @@ static defupd_code print(struct run *run, defupd_error *err)
     struct ag_result *result = &run->result;
 
     if (run->args.command->id == AG_CMD_POSTURE && result->code == DEFUPD_OK)
-        return print_posture(result, err);
+        return print_posture(run, err);
     if (ag_given(&run->args, AG_OPT_JSON))
         return ag_json_result(stdout, result, err);
     if (run->args.command->id == AG_CMD_VERSION)
@@ -328,6 +357,10 @@ static int finish(struct run *run)
     result->exit_code = defupd_code_exit(result->code);
     if (news && ag_given(&run->args, AG_OPT_DETAILED_EXITCODE))
         result->exit_code = 2;
+    if (result->code != DEFUPD_OK && ag_given(&run->args, AG_OPT_NAGIOS)) {
+        ag_nagios_unknown(stdout, result->err.message);
+        return (int)AG_UNKNOWN;
+    }
     rc = print(run, &err);
     if (rc == DEFUPD_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = AG_FAIL_ERRNO(&err, DEFUPD_E_IO, "cannot write to standard output");

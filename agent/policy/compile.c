@@ -10,6 +10,7 @@
 
 #include "become.h"
 #include "fail.h"
+#include "policy/map.h"
 #include "report/report.h"
 #include "text.h"
 
@@ -143,6 +144,7 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
     const uint64_t interval = interval_of(force->policy);
     defupd_client *client = NULL;
     defupd_error err = { 0 };
+    struct ag_report_settings settings = { 0 };
     uint64_t slot = 0;
     defupd_code rc;
 
@@ -156,8 +158,9 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
         ag_line(errors, "defupd: warning: no slot for this host: %s", err.message);
     if (client != NULL && ag_force_keep(force, client, state_dir, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: the policy could not be kept: %s", err.message);
-    if (client != NULL && ag_reports_write(client, state_dir, force->error.code,
-                                           (int64_t)time(NULL), &err) != DEFUPD_OK)
+    ag_map_report(&settings, force);
+    if (client != NULL && ag_reports_write(client, state_dir, &settings, DEFUPD_OK,
+                                           (int64_t)time(NULL), NULL, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: reports could not be written: %s", err.message);
     defupd_client_close(client);
 }

@@ -227,6 +227,24 @@ defupd_code ag_map_options(struct ag_map *map, defupd_client_options *options,
     return map_licences(map, options, policy, err);
 }
 
+static const char *engine_of(const void *policy, const char *component)
+{
+    return ag_policy_engine(policy, component);
+}
+
+void ag_map_report(struct ag_report_settings *settings, const struct ag_force *force)
+{
+    const struct ag_policy *policy = force->policy;
+
+    settings->interval_s = (int64_t)ag_policy_number(policy, "schedule/interval");
+    settings->engine = engine_of;
+    settings->engine_user = policy;
+    settings->policy_code = force->error.code;
+    settings->debug_until = (int64_t)ag_policy_number(policy, "debug/until");
+    settings->report_url = ag_policy_text(policy, "report/url");
+    settings->queue_bytes = ag_policy_number(policy, "report/queue-size");
+}
+
 void ag_map_free(struct ag_map *map)
 {
     for (size_t i = 0; map->engines != NULL && map->engines[i] != NULL; i++)

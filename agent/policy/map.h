@@ -4,6 +4,7 @@
 #define AG_POLICY_MAP_H
 
 #include "policy/policy.h"
+#include "report/report.h"
 
 /* What the options point to; lives as long as they. */
 struct ag_map {
@@ -22,6 +23,8 @@ struct ag_map {
  * freed by ag_map_free() in either case. DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code ag_map_options(struct ag_map *map, defupd_client_options *options,
                                              const struct ag_policy *policy, defupd_error *err);
+/* What reports need to know. Strings are the policy's. */
+void ag_map_report(struct ag_report_settings *settings, const struct ag_force *force);
 void ag_map_free(struct ag_map *map);
 
 #endif
