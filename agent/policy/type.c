@@ -274,12 +274,14 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &ignored) == 1 || inet_pton(AF_INET6, text, &ignored) == 1;
 }
 
-/* Which of the words; SIZE_MAX for none. */
+/* Which of the words. */
 static bool read_word(const char *words, const char *text, uint64_t *out)
 {
     const size_t length = strlen(text);
 
     *out = 0;
+    if (strchr(text, ' ') != NULL) /* several of them are not one */
+        return false;
     for (const char *at = words; length > 0 && at != NULL; (*out)++) {
         if (strncmp(at, text, length) == 0 && (at[length] == ' ' || at[length] == '\0'))
             return true;
