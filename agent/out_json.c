@@ -6,7 +6,7 @@
 
 #include "fail.h"
 #include "json.h"
-#include "report.h"
+#include "report/event.h"
 #include "result.h"
 #include "text.h"
 #include "words.h"
@@ -220,6 +220,8 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return add_verify(doc, result);
     if (id == AG_CMD_TRUST && !result->args->trust_reset)
         return add_roles(doc, result);
+    if (id == AG_CMD_WHY)
+        return result->why.status == NULL || ag_why_json(doc, &result->why);
     if (id == AG_CMD_CANCEL)
         return ag_json_number(doc, "pid", result->pid);
     if (id == AG_CMD_CLEAN)
@@ -282,28 +284,9 @@ void ag_json_wrong_use(FILE *out, const struct ag_args *args, const defupd_error
 
 void ag_json_event(FILE *out, const defupd_event *event, int64_t now)
 {
-    json_t *row = json_object();
-    char when[AG_WHEN];
-    char *text = NULL;
-    bool done;
+    json_t *row = ag_event_json(event, now);
+    char *text = row != NULL ? json_dumps(row, JSON_COMPACT) : NULL;
 
-    done =
-        ag_json_text(row, "time", ag_time(when, now)) &&
-        ag_json_add(row, "id", json_integer(event->id)) &&
-        ag_json_text(row, "name", ag_event_name(event->id)) &&
-        (event->component == NULL || ag_json_text(row, "component", event->component)) &&
-        (event->version == 0 || ag_json_number(row, "version", event->version)) &&
-        (event->from_version == 0 || ag_json_number(row, "from", event->from_version)) &&
-        (event->id == DEFUPD_EVENT_PROGRESS || add_code(row, "code", event->code)) &&
-        (event->source == NULL || event->source[0] == '\0' ||
-         ag_json_text(row, "source", event->source)) &&
-        (event->text == NULL || event->text[0] == '\0' || ag_json_text(row, "text", event->text));
-    if (done && event->id == DEFUPD_EVENT_PROGRESS)
-        done = ag_json_text(row, "phase", ag_phase_name(event->phase)) &&
-               ag_json_number(row, "bytes_done", event->bytes_done) &&
-               (event->bytes_total == 0 || ag_json_number(row, "bytes_total", event->bytes_total));
-    if (done)
-        text = json_dumps(row, JSON_COMPACT);
     if (text != NULL) { /* without memory the event is lost; the result still comes */
         (void)fprintf(out, "%s\n", text);
         (void)fflush(out);

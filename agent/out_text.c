@@ -315,13 +315,17 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
         const defupd_code code = (defupd_code)item->last_error;
         const char *advice = defupd_code_advice(code);
 
+        /* One failed poll among successes is no alarm: the next one is to come. */
+        const bool passing = item->state == DEFUPD_STATE_FRESH || item->state == DEFUPD_STATE_HELD;
+
         if (item->failures > 1)
             (void)snprintf(failures, sizeof failures, " (%u times)", item->failures);
-        ag_table_note(table, "  %s: %s%s", item->name,
+        ag_table_note(table, "  %s: %s%s%s", item->name, passing ? "last poll failed: " : "",
                       is_set(item->error_text) ? item->error_text : defupd_code_text(code),
                       failures);
-        ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
-                      advice[0] != '\0' ? advice : defupd_code_text(code));
+        if (!passing)
+            ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
+                          advice[0] != '\0' ? advice : defupd_code_text(code));
     }
     if (is_set(item->notice))
         ag_table_note(table, "  %s: %s", item->name, item->notice);
@@ -458,6 +462,8 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
+    case AG_CMD_CONFIG:
+    case AG_CMD_WHY:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -480,6 +486,8 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         check_text(out, result);
     else if (args->command->id == AG_CMD_STATUS)
         status_text(out, result, now);
+    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
+        ag_why_text(out, &result->why, now);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);
     else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)

@@ -90,7 +90,7 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.lock_wait_ms = args->wait_ms;
     options.on_event = on_event;
     options.event_user = user;
-    options.on_log = args->verbose > 0 ? on_log : NULL;
+    options.on_log = on_log;
     options.log_user = user;
     return defupd_client_open(client, &options, err);
 }

@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
-#include "report.h"
+#include "report/event.h"
+#include "report/monitor.h"
+#include "report/record.h"
+#include "report/report.h"
 #include "result.h"
 #include "signals.h"
 #include "text.h"
@@ -29,6 +33,8 @@ struct run {
     struct ag_result result;
     struct ag_progress progress;
     defupd_client *client;
+    struct ag_record *record; /* NULL for commands that change nothing */
+    uid_t asked_by;           /* before this process became the store's owner */
     struct source source[SOURCES];
     size_t sources;
 };
@@ -80,6 +86,7 @@ static void on_event(void *user, const defupd_event *event)
 {
     struct run *run = user;
 
+    ag_record_event(run->record, event, (int64_t)time(NULL));
     /* A signal between its handler's installation and the call's beginning met no call at work. */
     if (ag_signals_came())
         defupd_cancel(run->client);
@@ -103,7 +110,9 @@ static void on_log(void *user, defupd_level level, const char *module, const cha
     static const char *const names[] = { "", "error", "warning", "info", "debug" };
     struct run *run = user;
 
-    if (level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
+    ag_record_log(run->record, level, module, text, (int64_t)time(NULL));
+    if (run->args.verbose == 0 ||
+        level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
         return;
     ag_progress_clear(&run->progress);
     ag_line(stderr, "%-7s %s: %s",
@@ -126,6 +135,23 @@ static uint32_t request_flags(const struct ag_args *args)
             flags |= map[i].flag;
     }
     return flags;
+}
+
+/* Why a component is where it is: its state, and what would be decided now. */
+static defupd_code ask_why(struct run *run, defupd_error *err)
+{
+    struct ag_result *result = &run->result;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    defupd_error *unknown = &result->why_error;
+
+    request.flags = DEFUPD_REQUEST_SCHEDULED;
+    request.components = run->args.words;
+    AG_TRY(defupd_client_status(run->client, &result->status, err));
+    if (defupd_client_explain(run->client, &request, &result->report, unknown) == DEFUPD_OK)
+        (void)AG_FAIL(unknown, DEFUPD_OK, "the repository does not offer it");
+    AG_TRY(ag_why_find(&result->why, run->args.words[0], result->status, result->report, err));
+    result->why.unknown = unknown->message;
+    return DEFUPD_OK;
 }
 
 /* The one call that the command is about. */
@@ -158,9 +184,11 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_CLEAN: return defupd_client_clean(client, &result->freed, err);
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
+    case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -175,8 +203,8 @@ static defupd_code write_reports(struct run *run, defupd_error *err)
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    return ag_reports_write(run->client, run->setup.state_dir, run->result.code,
-                            (int64_t)time(NULL), err);
+    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                            (int64_t)time(NULL), NULL, err);
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -194,8 +222,31 @@ static void cancel_client(void *client)
     defupd_cancel(client);
 }
 
+/* Commands that change something are on record: who asked, what was decided, what came of it. */
+static void start_record(struct run *run, char who[64], char what[512])
+{
+    const struct ag_args *args = &run->args;
+    const char *name = args->command->name;
+    const struct ag_record_options options = {
+        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
+    };
+    size_t used;
+
+    if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
+        (args->command->id == AG_CMD_TRUST && !args->trust_reset))
+        return;
+    (void)snprintf(who, 64, "uid %u", (unsigned)run->asked_by);
+    (void)snprintf(what, 512, "%s%s", name, ag_given(args, AG_OPT_DRY_RUN) ? " --dry-run" : "");
+    for (size_t i = 0; i < args->word_count; i++) {
+        used = strlen(what);
+        (void)snprintf(what + used, 512 - used, " %s", args->words[i]);
+    }
+    run->record = ag_record_start(&options, (int64_t)time(NULL));
+}
+
 static void attempt(struct run *run)
 {
+    char who[64], what[512];
     struct ag_result *result = &run->result;
     defupd_error report_err = { 0 };
 
@@ -203,11 +254,16 @@ static void attempt(struct run *run)
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code != DEFUPD_OK)
         return;
+    start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON))
         run->progress.out = NULL;
     ag_signals_start(cancel_client, run->client);
     result->code = call(run, &result->err);
+    ag_record_end(run->record, result->code, result->err.message, result->report,
+                  (int64_t)time(NULL));
+    ag_record_free(run->record);
+    run->record = NULL;
     ag_progress_clear(&run->progress);
     tell_sources(run);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
@@ -218,13 +274,24 @@ static void attempt(struct run *run)
 }
 
 /* The posture is JSON whether asked for or not, and its form is a contract of its own. */
-static defupd_code print_posture(const struct ag_result *result, defupd_error *err)
+static defupd_code print_posture(struct run *run, defupd_error *err)
 {
+    const int64_t now = (int64_t)time(NULL);
     char *text = NULL;
+    struct ag_seen seen;
+    defupd_code rc;
 
-    AG_TRY(ag_posture(&text, result->status, (int64_t)time(NULL), AG_INTERVAL_S, err));
-    (void)fputs(text, stdout);
+    AG_TRY(ag_posture(&text, run->result.status, &run->setup.report, now, err));
+    if (!ag_given(&run->args, AG_OPT_NAGIOS)) {
+        (void)fputs(text, stdout);
+        free(text);
+        return DEFUPD_OK;
+    }
+    rc = ag_seen_parse(&seen, "posture", text, strlen(text), err);
     free(text);
+    AG_TRY(rc);
+    run->result.exit_code = (int)ag_nagios(stdout, &seen, now);
+    ag_seen_free(&seen);
     return DEFUPD_OK;
 }
 
@@ -242,7 +309,7 @@ static defupd_code print(struct run *run, defupd_error *err)
     struct ag_result *result = &run->result;
 
     if (run->args.command->id == AG_CMD_POSTURE && result->code == DEFUPD_OK)
-        return print_posture(result, err);
+        return print_posture(run, err);
     if (ag_given(&run->args, AG_OPT_JSON))
         return ag_json_result(stdout, result, err);
     if (run->args.command->id == AG_CMD_VERSION)
@@ -263,6 +330,10 @@ static int finish(struct run *run)
     result->exit_code = defupd_code_exit(result->code);
     if (news && ag_given(&run->args, AG_OPT_DETAILED_EXITCODE))
         result->exit_code = 2;
+    if (result->code != DEFUPD_OK && ag_given(&run->args, AG_OPT_NAGIOS)) {
+        ag_nagios_unknown(stdout, result->err.message);
+        return (int)AG_UNKNOWN;
+    }
     rc = print(run, &err);
     if (rc == DEFUPD_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = AG_FAIL_ERRNO(&err, DEFUPD_E_IO, "cannot write to standard output");
@@ -306,6 +377,8 @@ static int run_all(struct run *run, char *const *argv)
     }
     if (run->args.command->id == AG_CMD_HELP)
         return help(&run->args);
+    if (run->args.command->id == AG_CMD_CONFIG)
+        return ag_config(&run->args, stdout, stderr);
     run->result.args = &run->args;
     if ((run->args.command->traits & AG_CMD_NO_STORE) == 0)
         attempt(run);
@@ -328,7 +401,7 @@ static bool standard_files_open(void)
 
 int ag_main(int argc, char **argv)
 {
-    struct run run = { .setup.ca_fd = -1 };
+    struct run run = { .setup.ca_fd = -1, .asked_by = getuid() };
     char **copy = calloc((size_t)argc + 1, sizeof *copy);
     bool copied = copy != NULL && standard_files_open();
     int exit_code = defupd_code_exit(DEFUPD_E_NOMEM);

@@ -22,6 +22,8 @@ static const struct word events[] = {
     { DEFUPD_EVENT_DAMAGED, "damaged", NULL },
     { DEFUPD_EVENT_REPAIRED, "repaired", NULL },
     { DEFUPD_EVENT_DETOUR, "detour", NULL },
+    { DEFUPD_EVENT_SOURCE_ASKED, "source asked", NULL },
+    { DEFUPD_EVENT_FETCHED, "fetched", NULL },
     { DEFUPD_EVENT_PROGRESS, "progress", NULL },
 };
 

@@ -25,6 +25,7 @@ struct dk_host {
     uint64_t left; /* of the open file */
     bool open;
     const char *broken; /* what the decoder did that it must not; NULL: nothing */
+    du_thread_start_fn start;
 };
 
 static inline defupd_code dk_give(struct dk_host *host, struct du_bytes from, uint64_t at,
@@ -120,7 +121,8 @@ static inline defupd_code dk_decode(struct dk_host *host, defupd_error *err)
                                          .keep = dk_keep,
                                          .open = dk_open,
                                          .data = dk_data,
-                                         .close = dk_close };
+                                         .close = dk_close,
+                                         .start = host->start };
 
     return du_delta_decode(&calls, host->delta.len, host->index, "demo 2", err);
 }

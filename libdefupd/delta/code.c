@@ -60,16 +60,22 @@ defupd_code du_code_open(struct du_code *code, const struct du_delta_host *host,
     code->host = host;
     code->what = what;
     code->head = *head;
-    code->left = head->raw;
+    code->left = code->undecoded = head->raw;
     code->taken = 0;
+    code->bytes = code->out;
     code->pos = code->end = 0;
     if (head->raw == 0 || head->coder == DU_DELTA_RAW)
         return DEFUPD_OK;
-    return open_lzma(code, stream, dict, err);
+    DU_TRY(open_lzma(code, stream, dict, err));
+    if (host->start != NULL && head->packed >= DU_CODE_AHEAD)
+        code->ahead = du_ahead_open(code);
+    return DEFUPD_OK;
 }
 
 void du_code_close(struct du_code *code)
 {
+    du_ahead_close(code->ahead);
+    code->ahead = NULL;
     lzma_end(&code->lzma);
     code->lzma = (lzma_stream)LZMA_STREAM_INIT;
     code->left = 0;
@@ -102,11 +108,10 @@ static defupd_code refill(struct du_code *code, defupd_error *err)
     return DEFUPD_OK;
 }
 
-/* The coder's next `count` bytes; there are as many. */
-static defupd_code produce(struct du_code *code, unsigned char *bytes, size_t count,
-                           defupd_error *err)
+defupd_code du_code_produce(struct du_code *code, unsigned char *bytes, size_t count,
+                            defupd_error *err)
 {
-    code->left -= count;
+    code->undecoded -= count;
     if (code->head.coder == DU_DELTA_RAW) {
         const uint64_t at = code->head.at + code->taken;
         code->taken += count;
@@ -124,7 +129,8 @@ static defupd_code produce(struct du_code *code, unsigned char *bytes, size_t co
             return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to decode the delta of %s", code->what);
         /* With the last byte it may already have looked at what follows: an end marker, or nothing
          * that it has to understand. */
-        if (rc != LZMA_OK && rc != LZMA_BUF_ERROR && (code->left > 0 || code->lzma.avail_out > 0))
+        if (rc != LZMA_OK && rc != LZMA_BUF_ERROR &&
+            (code->undecoded > 0 || code->lzma.avail_out > 0))
             return DU_FAIL(err, DEFUPD_E_DELTA_FORMAT,
                            "the delta of %s has a stream that cannot be decoded", code->what);
     }
@@ -138,9 +144,13 @@ static defupd_code fill(struct du_code *code, defupd_error *err)
     if (count == 0)
         return DU_FAIL(err, DEFUPD_E_DELTA_FORMAT, "the delta of %s has a stream that is too short",
                        code->what);
-    DU_TRY(produce(code, code->out, count, err));
-    code->pos = 0;
-    code->end = count;
+    code->pos = code->end = 0;
+    if (code->ahead != NULL)
+        DU_TRY(du_ahead_next(code->ahead, &code->bytes, &code->end, err));
+    else
+        DU_TRY(du_code_produce(code, code->out, count, err));
+    code->end = code->ahead != NULL ? code->end : count;
+    code->left -= code->end;
     return DEFUPD_OK;
 }
 
@@ -151,14 +161,16 @@ defupd_code du_code_read(struct du_code *code, void *bytes, size_t count, defupd
     while (count > 0) {
         size_t part = code->end - code->pos;
 
-        if (part == 0 && count >= DU_CODE_OUT && code->left >= count)
-            return produce(code, to, count, err);
+        if (part == 0 && count >= DU_CODE_OUT && code->left >= count && code->ahead == NULL) {
+            code->left -= count;
+            return du_code_produce(code, to, count, err);
+        }
         if (part == 0) {
             DU_TRY(fill(code, err));
             part = code->end;
         }
         part = part < count ? part : count;
-        memcpy(to, code->out + code->pos, part);
+        memcpy(to, code->bytes + code->pos, part);
         code->pos += part;
         to += part;
         count -= part;
@@ -166,7 +178,7 @@ defupd_code du_code_read(struct du_code *code, void *bytes, size_t count, defupd
     return DEFUPD_OK;
 }
 
-defupd_code du_code_varint(struct du_code *code, uint64_t *value, defupd_error *err)
+defupd_code du_code_long_varint(struct du_code *code, uint64_t *value, defupd_error *err)
 {
     uint64_t sum = 0;
 
@@ -175,7 +187,7 @@ defupd_code du_code_varint(struct du_code *code, uint64_t *value, defupd_error *
 
         if (code->pos == code->end)
             DU_TRY(fill(code, err));
-        byte = code->out[code->pos++];
+        byte = code->bytes[code->pos++];
         sum |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *value = sum;

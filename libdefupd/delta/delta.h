@@ -4,6 +4,7 @@
  * that includes liblzma.
  *
  * decode.c, list.c, code.c, fix.c   the decoder: bytes in, bytes out, no I/O of its own
+ * ahead.c                           its long streams in threads of their own
  * merge.c                           the decoder between an installed tree and a new directory
  * make.c and the rest               the encoder; in the publisher's library only
  *
@@ -15,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "sys/sys.h"
+#include "sys/thread.h"
 #include "tree/index.h"
 #include "tree/tree.h"
 
@@ -35,6 +37,9 @@ struct du_delta_host {
     defupd_code (*open)(void *user, const char *path, uint64_t size, bool exec, defupd_error *err);
     defupd_code (*data)(void *user, const void *bytes, size_t count, defupd_error *err);
     defupd_code (*close)(void *user, defupd_error *err);
+    /* pthread_create, if delta() may be called by other threads too, of which each ends before the
+     * decoder does. NULL: the calling thread does it all. */
+    du_thread_start_fn start;
 };
 
 /* Paths that are given to the host are not checked beyond their length; sizes not at all: what the

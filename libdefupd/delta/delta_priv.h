@@ -69,15 +69,23 @@ struct du_stream_head {
 
 #define DU_CODE_IN 4096
 #define DU_CODE_OUT 4096
+#define DU_CODE_AHEAD (32U << 10) /* packed bytes from which a thread pays */
+
+struct du_ahead;
 
 struct du_code {
     const struct du_delta_host *host;
     const char *what;
     struct du_stream_head head;
-    uint64_t taken; /* packed bytes given to the coder */
-    uint64_t left;  /* raw bytes that the coder has not yielded */
+    /* the decoder; of a stream that is decoded ahead, its thread's */
+    uint64_t taken;     /* packed bytes given to the coder */
+    uint64_t undecoded; /* raw bytes that the coder has not yielded */
     lzma_stream lzma;
     bool first; /* the byte that is left out comes next */
+    /* the reader */
+    uint64_t left; /* raw bytes that have not come to `bytes` */
+    struct du_ahead *ahead;
+    const unsigned char *bytes;
     size_t pos, end;
     unsigned char out[DU_CODE_OUT];
     unsigned char in[DU_CODE_IN];
@@ -89,16 +97,37 @@ DEFUPD_MUST_CHECK defupd_code du_code_open(struct du_code *code, const struct du
                                            const struct du_stream_head *head, struct du_bytes dict,
                                            const char *what, defupd_error *err);
 void du_code_close(struct du_code *code);
+/* The decoder's next `count` bytes; there are as many. */
+DEFUPD_MUST_CHECK defupd_code du_code_produce(struct du_code *code, unsigned char *bytes,
+                                              size_t count, defupd_error *err);
 /* Exactly `count` bytes. */
 DEFUPD_MUST_CHECK defupd_code du_code_read(struct du_code *code, void *bytes, size_t count,
                                            defupd_error *err);
-DEFUPD_MUST_CHECK defupd_code du_code_varint(struct du_code *code, uint64_t *value,
-                                             defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_code_long_varint(struct du_code *code, uint64_t *value,
+                                                  defupd_error *err);
+/* Most are of one byte, and a large delta has a million of them. */
+static inline defupd_code du_code_varint(struct du_code *code, uint64_t *value, defupd_error *err)
+{
+    if (code->pos == code->end || code->bytes[code->pos] >= 0x80)
+        return du_code_long_varint(code, value, err);
+    *value = code->bytes[code->pos++];
+    return DEFUPD_OK;
+}
 /* Raw bytes not read yet. */
 static inline uint64_t du_code_left(const struct du_code *code)
 {
     return code->left + (code->end - code->pos);
 }
+
+/* --- ahead.c: a stream decoded by a thread of its own --- */
+
+/* NULL where there is no thread to be had. Until it is closed, `code` must not be moved. */
+struct du_ahead *du_ahead_open(struct du_code *code);
+/* The next piece, valid until the next call; there is one. Errors: du_code_produce()'s. */
+DEFUPD_MUST_CHECK defupd_code du_ahead_next(struct du_ahead *ahead, const unsigned char **bytes,
+                                            size_t *count, defupd_error *err);
+/* NULL is allowed. */
+void du_ahead_close(struct du_ahead *ahead);
 
 /* --- list.c: the new tree's files --- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mending what was copied: wrong bytes are replaced or get a difference added; wrong words get a
  * difference added. */
+#include <endian.h>
 #include <string.h>
 
 #include "delta/delta_priv.h"
@@ -78,6 +79,10 @@ static uint32_t get_word(const unsigned char *bytes, size_t count)
 {
     uint32_t word = 0;
 
+    if (count == sizeof word) { /* nearly all are whole */
+        memcpy(&word, bytes, sizeof word);
+        return le32toh(word);
+    }
     for (size_t i = 0; i < count; i++)
         word |= (uint32_t)bytes[i] << (8 * i);
     return word;
@@ -85,8 +90,27 @@ static uint32_t get_word(const unsigned char *bytes, size_t count)
 
 static void put_word(unsigned char *bytes, size_t count, uint32_t word)
 {
+    if (count == sizeof word) {
+        word = htole32(word);
+        memcpy(bytes, &word, sizeof word);
+        return;
+    }
     for (size_t i = 0; i < count; i++)
         bytes[i] = (unsigned char)(word >> (8 * i));
+}
+
+static defupd_code read_word(struct du_code *code, uint32_t *word, defupd_error *err)
+{
+    unsigned char bytes[sizeof *word];
+
+    if (code->end - code->pos >= sizeof bytes) {
+        *word = get_word(code->bytes + code->pos, sizeof bytes);
+        code->pos += sizeof bytes;
+        return DEFUPD_OK;
+    }
+    DU_TRY(du_code_read(code, bytes, sizeof bytes, err));
+    *word = get_word(bytes, sizeof bytes);
+    return DEFUPD_OK;
 }
 
 /* Where the word number `index` begins when the first one has `first` bytes. */
@@ -106,16 +130,15 @@ defupd_code du_fix_words(struct du_fix *fix, size_t first, unsigned char *bytes,
         first = 4;
     words = count <= first ? 1 : 1 + (count - first + 3) / 4;
     while (fix->until_word < words - done) {
-        unsigned char difference[4];
+        uint32_t difference;
         size_t at, end;
 
         done += fix->until_word;
         at = (size_t)word_at(first, done);
         end = (size_t)word_at(first, done + 1);
         end = end < count ? end : count;
-        DU_TRY(du_code_read(fix->words, difference, sizeof difference, err));
-        put_word(bytes + at, end - at,
-                 get_word(bytes + at, end - at) + get_word(difference, sizeof difference));
+        DU_TRY(read_word(fix->words, &difference, err));
+        put_word(bytes + at, end - at, get_word(bytes + at, end - at) + difference);
         done++;
         DU_TRY(next_gap(fix->word_gaps, &fix->until_word, err));
     }

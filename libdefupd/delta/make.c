@@ -11,6 +11,7 @@
 
 #define PIECE_BYTES (16U << 20)
 #define SMALL_SCRIPT (1U << 20) /* bytes of all streams up to which every way is tried */
+#define SAMPLE (1U << 20)       /* literals that a dictionary is chosen by */
 #define MEMORY_MIN (64U << 20)
 
 struct maker {
@@ -174,36 +175,49 @@ static void dict_free(struct du_buf *dict)
     du_buf_free(dict);
 }
 
-/* The literals with the dictionary that makes them smallest, found with one setting of the coder;
- * work[LITERALS] is the result. */
-static defupd_code shrink_literals(struct maker *m, unsigned effort, unsigned char *context,
-                                   defupd_error *err)
+/* The context whose dictionary makes the literals smallest, found with one setting of the coder; of
+ * many literals by the first of them. */
+static defupd_code choose_context(struct maker *m, unsigned effort, unsigned char *context,
+                                  defupd_error *err)
 {
     static const unsigned char contexts[] = { 13, 17, 10, 15 };
     const uint64_t old_size = m->old->index->bytes;
-    const struct du_bytes raw = raw_of(m, DU_STREAM_LITERALS);
-    const size_t tries = raw.len > SMALL_SCRIPT || effort == 0 ? 1 : sizeof contexts;
-    struct du_packed *best = &m->work[DU_STREAM_LITERALS];
+    const struct du_bytes all = raw_of(m, DU_STREAM_LITERALS);
+    const struct du_bytes raw = { all.data, all.len < SAMPLE ? all.len : SAMPLE };
+    const size_t tries = all.len > SMALL_SCRIPT || effort == 0 ? 1 : sizeof contexts;
+    struct du_packed *work = &m->work[DU_STREAM_LITERALS];
     DU_AUTO(dict_free) struct du_buf dict = DU_BUF(DU_DELTA_DICT_MAX);
     size_t least;
 
     *context = 0;
-    DU_TRY(du_shrink(best, DU_STREAM_LITERALS, raw, (struct du_bytes){ 0 }, 0, err));
-    least = best->bytes.len;
     /* The decoder's dictionary is from the whole old tree. */
-    for (size_t i = 0; i < tries && raw.len > 0 && m->corpus.count == old_size; i++) {
+    if (raw.len == 0 || m->corpus.count != old_size)
+        return DEFUPD_OK;
+    DU_TRY(du_shrink(work, DU_STREAM_LITERALS, raw, (struct du_bytes){ 0 }, 0, err));
+    least = work->bytes.len;
+    for (size_t i = 0; i < tries; i++) {
         DU_TRY(
             du_script_dict(&dict, &m->changes, &m->thin, &m->corpus, old_size, contexts[i], err));
-        DU_TRY(du_shrink(best, DU_STREAM_LITERALS, raw, du_buf_bytes(&dict), 0, err));
-        if (best->bytes.len < least) {
-            least = best->bytes.len;
+        DU_TRY(du_shrink(work, DU_STREAM_LITERALS, raw, du_buf_bytes(&dict), 0, err));
+        if (work->bytes.len < least) {
+            least = work->bytes.len;
             *context = contexts[i];
         }
     }
-    du_buf_clear(&dict);
-    if (*context > 0)
-        DU_TRY(du_script_dict(&dict, &m->changes, &m->thin, &m->corpus, old_size, *context, err));
-    return du_shrink(best, DU_STREAM_LITERALS, raw, du_buf_bytes(&dict), effort, err);
+    return DEFUPD_OK;
+}
+
+/* The literals with the dictionary of that context; work[LITERALS] is the result. */
+static defupd_code shrink_literals(struct maker *m, unsigned effort, unsigned char context,
+                                   defupd_error *err)
+{
+    DU_AUTO(dict_free) struct du_buf dict = DU_BUF(DU_DELTA_DICT_MAX);
+
+    if (context > 0)
+        DU_TRY(du_script_dict(&dict, &m->changes, &m->thin, &m->corpus, m->old->index->bytes,
+                              context, err));
+    return du_shrink(&m->work[DU_STREAM_LITERALS], DU_STREAM_LITERALS,
+                     raw_of(m, DU_STREAM_LITERALS), du_buf_bytes(&dict), effort, err);
 }
 
 /* Code all streams but the literals; keep the result if it is the smallest up to now. */
@@ -293,7 +307,8 @@ static defupd_code try_rate(struct maker *m, unsigned rate, unsigned effort, def
         DU_TRY(m->tick->fn(m->tick->user, 0, err));
     DU_TRY(du_thin(&m->thin, &m->changes, m->parts, &m->all, &m->corpus, m->bytes, rate, err));
     DU_TRY(choose_mending(m, &costs, err));
-    DU_TRY(shrink_literals(m, effort, &context, err));
+    DU_TRY(choose_context(m, effort, &context, err));
+    DU_TRY(shrink_literals(m, effort, context, err));
     costs.mixed = true;
     DU_TRY(write_script(m, &costs, err));
     DU_TRY(shrink_script(m, effort, context, err));
@@ -306,6 +321,15 @@ static defupd_code try_rate(struct maker *m, unsigned rate, unsigned effort, def
     return DEFUPD_OK;
 }
 
+/* True when what was copied is too little for a rate to matter: content that is new, or that does
+ * not show what it has in common with the old, as an encrypted one. */
+static bool hardly_copies(const struct maker *m)
+{
+    const size_t literals = m->script.stream[DU_STREAM_LITERALS].len;
+
+    return literals >= SMALL_SCRIPT && literals >= m->changes.bytes - m->changes.bytes / 16;
+}
+
 /* Quickly at some rates, then thoroughly at the one that was best. */
 static defupd_code try_rates(struct maker *m, defupd_error *err)
 {
@@ -313,6 +337,11 @@ static defupd_code try_rates(struct maker *m, defupd_error *err)
     uint64_t least = UINT64_MAX;
     unsigned best = rates[0];
 
+    m->best_bytes = UINT64_MAX;
+    DU_TRY(du_thin(&m->thin, &m->changes, m->parts, &m->all, &m->corpus, m->bytes, best, err));
+    DU_TRY(write_script(m, &(struct du_mend_costs){ .mode = DU_MODE_REPLACE }, err));
+    if (hardly_copies(m))
+        return try_rate(m, best, 1, err);
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
         if (i > 1 && script_bytes(m) >= SMALL_SCRIPT)
             break;

@@ -13,6 +13,7 @@
 #include "tree/sink.h"
 
 #define BLOCK_BYTES (64U << 10)
+#define BLOCK_FIRST (4U << 10) /* of a block that does not go on where the one before it ended */
 
 /* The installed tree as one sequence of bytes. */
 struct old_tree {
@@ -147,6 +148,30 @@ static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/*
+ * Read the block that begins at `at`, `left` bytes before the end of its file. Short copies jump
+ * about in some deltas and go straight on in others: blocks grow only while they are followed by
+ * the next.
+ */
+static defupd_code read_block(struct merge *m, uint64_t at, uint64_t start, uint64_t least,
+                              uint64_t left, bool *ends, defupd_error *err)
+{
+    struct old_tree *old = &m->old;
+    size_t size = BLOCK_FIRST;
+    defupd_code rc;
+
+    if (old->block > 0 && at == old->block_at + old->block)
+        size = old->block < BLOCK_BYTES / 2 ? 2 * old->block : BLOCK_BYTES;
+    if (size < least)
+        size = (size_t)least;
+    old->block_at = at;
+    old->block = left < size ? (size_t)left : size;
+    rc = read_at(m->sys, old->fd, at - start, old->bytes, old->block, ends, err);
+    if (rc != DEFUPD_OK || *ends)
+        old->block = 0;
+    return rc;
+}
+
 /* From one old file, as much as it has: long pieces at once, short ones from a block read before.
  */
 static defupd_code read_old(struct merge *m, uint64_t at, unsigned char *bytes, size_t count,
@@ -154,8 +179,8 @@ static defupd_code read_old(struct merge *m, uint64_t at, unsigned char *bytes, 
 {
     struct old_tree *old = &m->old;
     uint64_t start, left;
-    bool ends;
-    defupd_code rc;
+    bool ends = false;
+    defupd_code rc = DEFUPD_OK;
 
     DU_TRY(open_old(m, at, err));
     start = old->at[old->current];
@@ -164,16 +189,8 @@ static defupd_code read_old(struct merge *m, uint64_t at, unsigned char *bytes, 
     if (*done >= BLOCK_BYTES) {
         rc = read_at(m->sys, old->fd, at - start, bytes, *done, &ends, err);
     } else {
-        if (at < old->block_at || at + *done > old->block_at + old->block) {
-            old->block_at = at;
-            old->block = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
-            rc = read_at(m->sys, old->fd, at - start, old->bytes, old->block, &ends, err);
-            if (rc != DEFUPD_OK || ends)
-                old->block = 0;
-        } else {
-            rc = DEFUPD_OK;
-            ends = false;
-        }
+        if (at < old->block_at || at + *done > old->block_at + old->block)
+            rc = read_block(m, at, start, *done, left, &ends, err);
         if (rc == DEFUPD_OK && !ends)
             memcpy(bytes, old->bytes + (at - old->block_at), *done);
     }
@@ -286,7 +303,8 @@ defupd_code du_delta_merge(const struct du_sys *sys, const struct du_verified_fi
                                         .keep = keep_file,
                                         .open = open_file,
                                         .data = take_data,
-                                        .close = close_file };
+                                        .close = close_file,
+                                        .start = pthread_create };
 
     *reused = 0;
     if (m == NULL)

@@ -6,15 +6,12 @@
  */
 #include "tree/sink.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/scope.h"
 #include "sys/disk.h"
-
-/* A digest needs little; thread-local data of the host's libraries may come out of it too. */
-#define STACK_BYTES (256U * 1024)
+#include "sys/thread.h"
 
 /* A large file is handed to the disk in such steps, and when it is kept: it works while the next
  * content is made. On ext4 (tests/bench/rewrite.c) one file of 200 MB and its sync take 0.20 s
@@ -55,27 +52,6 @@ static void *help(void *user)
     return NULL;
 }
 
-/* The host's signals are for the host's threads: a handler of his must not run on one that he does
- * not know. */
-static int start_deaf(const struct du_sink *sink, struct du_sink_helper *helper)
-{
-    sigset_t all, before;
-    pthread_attr_t attr;
-    int rc = pthread_attr_init(&attr);
-
-    if (rc != 0)
-        return rc;
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES); /* else it is larger */
-    (void)sigfillset(&all);
-    rc = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (rc == 0) {
-        rc = sink->start(&helper->thread, &attr, help, helper);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    (void)pthread_attr_destroy(&attr);
-    return rc;
-}
-
 static void free_helper(struct du_sink_helper *helper)
 {
     (void)pthread_cond_destroy(&helper->done);
@@ -100,7 +76,7 @@ static void want_helper(struct du_sink *sink)
     (void)pthread_cond_init(&helper->done, NULL);
     helper->hash = &sink->hash;
     helper->buffers = sink->buffers;
-    if (start_deaf(sink, helper) != 0) {
+    if (du_thread_start(sink->start, &helper->thread, help, helper) != 0) {
         free_helper(helper);
         return;
     }

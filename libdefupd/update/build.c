@@ -145,7 +145,8 @@ static defupd_code begin(struct du_run *run, const char *component,
         return DU_FAIL(err, DEFUPD_E_LIMIT,
                        "%s unpacks to %" PRIu64 " bytes, the limit is %" PRIu64, work->what,
                        release->size, limit);
-    DU_TRY(du_run_object(run, work->what, object, &work->object_fd, &work->object, err));
+    DU_TRY(du_run_object(run, component, release->version, object, &work->object_fd, &work->object,
+                         err));
     DU_TRY(du_store_stage(&run->ctx->store, component, release->version, &work->stage, err));
     du_run_phase(run, DEFUPD_PHASE_STAGE, component, release->size);
     return DEFUPD_OK;

@@ -46,17 +46,49 @@ static defupd_code take_complete(struct du_run *run, const char *what,
     return du_store_download_drop(store, object->sha256, err);
 }
 
-static defupd_code fetch_missing(struct du_run *run, const char *what,
-                                 const struct du_object *object, int *fd,
+/* What du_run_object() is about. */
+struct wanted {
+    const char *component;
+    uint64_t version;
+    const struct du_object *object;
+    char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT]; /* for messages */
+};
+
+/* For who keeps a record of transfers. `source` NULL: none delivered the whole. */
+static void tell_fetched(const struct du_run *run, const struct wanted *wanted, const char *source,
+                         uint64_t fetched, uint64_t since_ms, const defupd_error *failed)
+{
+    const uint64_t total = wanted->object->bytes;
+    defupd_event event = { .id = DEFUPD_EVENT_FETCHED,
+                           .phase = DEFUPD_PHASE_DOWNLOAD,
+                           .component = wanted->component,
+                           .version = wanted->version,
+                           .source = source,
+                           .bytes_done = fetched,
+                           .bytes_total = total,
+                           .duration_ms = run->ctx->sys->monotonic_ms() - since_ms };
+
+    if (failed != NULL) {
+        event.code = failed->code;
+        event.text = failed->message;
+    } else if (fetched < total) {
+        event.resumed_bytes = total - fetched;
+    }
+    du_event_send(&run->ctx->events, event);
+}
+
+static defupd_code fetch_missing(struct du_run *run, const struct wanted *wanted, int *fd,
                                  struct du_verified_file *file, defupd_error *err)
 {
     struct du_store *store = &run->ctx->store;
+    const struct du_object *object = wanted->object;
+    const uint64_t since_ms = run->ctx->sys->monotonic_ms();
     char path[80];
     struct du_want want = { .path = path, .length_bytes = object->bytes };
     DU_AUTO_FD part = -1;
     bool complete = false;
     uint64_t fetched = 0;
-    size_t source;
+    size_t source = 0;
     defupd_code rc;
 
     du_object_path(path, object->sha256);
@@ -65,9 +97,11 @@ static defupd_code fetch_missing(struct du_run *run, const char *what,
     du_day_fetching(run, object);
     rc = du_fetch_object(run->fetch, run->source, part, &want, &source, &fetched, err);
     run->report->fetched += fetched;
+    tell_fetched(run, wanted, rc == DEFUPD_OK ? du_fetch_source_name(run->fetch, source) : NULL,
+                 fetched, since_ms, rc == DEFUPD_OK ? NULL : err);
     du_day_fetched(run, fetched);
     if (rc != DEFUPD_OK)
-        return du_err_prefix(err, "%s", what);
+        return du_err_prefix(err, "%s", wanted->what);
     DU_TRY(du_store_download_done(store, object->sha256, part, err));
     /* Every byte of it went through du_fetch_object()'s digest in this process just now. */
     *file = (struct du_verified_file){ .fd = part, .bytes = object->bytes };
@@ -75,14 +109,18 @@ static defupd_code fetch_missing(struct du_run *run, const char *what,
     return DEFUPD_OK;
 }
 
-defupd_code du_run_object(struct du_run *run, const char *what, const struct du_object *object,
-                          int *fd, struct du_verified_file *file, defupd_error *err)
+defupd_code du_run_object(struct du_run *run, const char *component, uint64_t version,
+                          const struct du_object *object, int *fd, struct du_verified_file *file,
+                          defupd_error *err)
 {
+    struct wanted wanted = { .component = component, .version = version, .object = object };
+
+    (void)snprintf(wanted.what, sizeof wanted.what, "%s %" PRIu64, component, version);
     *fd = -1;
-    DU_TRY(take_complete(run, what, object, fd, file, err));
+    DU_TRY(take_complete(run, wanted.what, object, fd, file, err));
     if (*fd >= 0)
         return DEFUPD_OK;
     if (run->fetch == NULL)
-        return DU_FAIL(err, DEFUPD_E_NOT_DOWNLOADED, "%s is not downloaded", what);
-    return fetch_missing(run, what, object, fd, file, err);
+        return DU_FAIL(err, DEFUPD_E_NOT_DOWNLOADED, "%s is not downloaded", wanted.what);
+    return fetch_missing(run, &wanted, fd, file, err);
 }

@@ -212,6 +212,20 @@ static void source_failed(void *user, const char *source, const defupd_error *wh
                                                      .text = why->message });
 }
 
+/* How it went with one source, for who keeps a record of transfers. */
+static void source_asked(const struct du_run *run, const char *source, defupd_code rc,
+                         const defupd_error *why, uint64_t since_ms)
+{
+    du_event_send(&run->ctx->events,
+                  (defupd_event){ .id = DEFUPD_EVENT_SOURCE_ASKED,
+                                  .code = rc,
+                                  .phase = DEFUPD_PHASE_METADATA,
+                                  .bytes_done = run->done,
+                                  .source = source,
+                                  .text = rc != DEFUPD_OK ? why->message : NULL,
+                                  .duration_ms = run->ctx->sys->monotonic_ms() - since_ms });
+}
+
 /* Sources in order until one serves metadata and manifests that verify. One that asked to be left
  * alone is passed over, whoever orders; what another one failed by is then the news. */
 static defupd_code ask_sources(struct du_run *run, defupd_error *err)
@@ -221,18 +235,20 @@ static defupd_code ask_sources(struct du_run *run, defupd_error *err)
 
     if (du_fetch_all_cooling(run->fetch) != 0)
         return du_fetch_cool_error(run->fetch, err);
-    du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
     for (size_t i = 0; i < count; i++) {
         const char *name = du_fetch_source_name(run->fetch, i);
+        const uint64_t since_ms = run->ctx->sys->monotonic_ms();
 
         if (du_fetch_cooling(run->fetch, i) != 0) {
             du_log(&run->ctx->events, DEFUPD_LEVEL_INFO, "update",
                    "%s is passed over: it asked to be left alone", name);
             continue;
         }
+        du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
         rc = ask_source(run, err);
+        source_asked(run, name, rc, err, since_ms);
         if (rc == DEFUPD_OK || !du_code_next_source(rc))
             return rc;
         if (strstr(err->message, name) == NULL)
@@ -332,13 +348,12 @@ static defupd_code fetch_objects(struct du_run *run, struct du_part *part, defup
 
     part->failed = NULL;
     for (size_t i = 0; i < plan->steps; i++) {
-        char what[DU_NAME_MAX + 1 + DU_VERSION_TEXT];
         DU_AUTO_FD fd = -1;
         struct du_verified_file file;
 
-        (void)snprintf(what, sizeof what, "%s %" PRIu64, part->name, plan->step_version[i]);
         part->failed = plan->step[i];
-        DU_TRY(du_run_object(run, what, plan->step[i], &fd, &file, err));
+        DU_TRY(
+            du_run_object(run, part->name, plan->step_version[i], plan->step[i], &fd, &file, err));
     }
     part->failed = NULL;
     return DEFUPD_OK;
@@ -579,4 +594,22 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
         rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
     *report = du_take(&run.report);
     return rc;
+}
+
+/* The same decisions over the metadata in the store. A component's own failure stays in its row: it
+ * is part of the answer. */
+defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
+                       defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(du_run_end)
+    struct du_run run = { .kind = DU_RUN_CHECK, .trust_dir = -1, .read_only = true };
+
+    DU_TRY(du_run_begin(&run, ctx, request, err));
+    DU_TRY(du_bind_trust_if_sound(&run, err));
+    if (run.trust == NULL || !du_store_host_id_peek(&ctx->store, run.host_id))
+        return DU_FAIL(err, DEFUPD_E_NO_ROOT, "%s knows of no release yet", ctx->store.path);
+    DU_TRY(load_parts(&run, err));
+    DU_TRY(make_plans(&run, err));
+    *report = du_take(&run.report);
+    return DEFUPD_OK;
 }

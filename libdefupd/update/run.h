@@ -117,11 +117,12 @@ DEFUPD_MUST_CHECK defupd_code du_rule_check(const struct du_run *run, struct du_
 void du_rule_apply(const struct du_run *run, struct du_part *part);
 
 /* --- object.c: objects into downloads/ --- */
-/* Fetch (unless it is there) and vouch for one object; *fd yours, `file` is a view of it. With no
- * network: DEFUPD_E_NOT_DOWNLOADED. */
-DEFUPD_MUST_CHECK defupd_code du_run_object(struct du_run *run, const char *what,
-                                            const struct du_object *object, int *fd,
-                                            struct du_verified_file *file, defupd_error *err);
+/* Fetch (unless it is there) and vouch for one object of a component's version; *fd yours, `file`
+ * is a view of it. With no network: DEFUPD_E_NOT_DOWNLOADED. */
+DEFUPD_MUST_CHECK defupd_code du_run_object(struct du_run *run, const char *component,
+                                            uint64_t version, const struct du_object *object,
+                                            int *fd, struct du_verified_file *file,
+                                            defupd_error *err);
 /* downloads/ name of an object below objects/: "objects/ab/abcd...". `out` gets 80 bytes. */
 void du_object_path(char *out, const unsigned char sha256[DU_SHA256_BYTES]);
 

@@ -144,9 +144,10 @@ static void nothing_new_is_said_and_is_no_error(void)
 static void flags_and_words_reach_the_library(void)
 {
     start(0);
-    T_CHECK(RUN("--state-dir", "/", "--ring", "pilot", "--engine", "av=2", "update", "tetra@7",
-                "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait", "9") == 0);
-    T_HAS(CALLS(), "open state=/ root= proxy= ca= ring=pilot wait=9000");
+    T_CHECK(RUN("--state-dir", "/nonexistent", "--ring", "pilot", "--engine", "av=2", "update",
+                "tetra@7", "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait",
+                "9") == 0);
+    T_HAS(CALLS(), "open state=/nonexistent root= proxy= ca= ring=pilot wait=9000");
     T_HAS(CALLS(), "engine av=2\nupdate flags=14 tetra@7 crs\n");
     T_CHECK(RUN("--state-dir", ".", "verify", "--repair", "tetra") == 0);
     T_HAS(CALLS(), "verify flags=16 tetra\n");
@@ -379,7 +380,9 @@ static void local_xml_and_posture_follow_each_attempt(void)
     T_SAME(json_at("posture.json", 0, "engines.0.definitions"),
            "[{\"name\":\"tetra\",\"version\":1002,\"label\":\"296 <\\\"&>\","
            "\"timestamp\":1795248000,\"last_successful_update\":1795168800,"
-           "\"state\":\"failing\",\"lasterror\":4294965193}]");
+           "\"state\":\"failing\",\"lasterror\":4294965193,"
+           "\"lasterror_name\":\"PROXY_CONNECT\",\"available\":1003,\"failures\":3,"
+           "\"last_attempt\":1795255200,\"next_attempt\":0}]");
     T_SAME(json_at("posture.json", 0, "engines.1.definitions.0.version"), "0");
     T_SAME(json_at("posture.json", 0, "engines.2"), "(none)");
 }

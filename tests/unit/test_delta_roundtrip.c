@@ -339,6 +339,54 @@ static void many_tiny_files_come_through(void)
     T_CHECK(round_trip(0) < files);
 }
 
+static uint64_t bytes_read; /* by the one thread of these tests */
+
+static ssize_t count_pread(int fd, void *bytes, size_t count, off_t at)
+{
+    const ssize_t got = pread(fd, bytes, count, at);
+
+    bytes_read += got > 0 ? (uint64_t)got : 0;
+    return got;
+}
+
+/* A new order of many short pieces must not cost a large block for each. */
+static void short_copies_far_apart_read_little(void)
+{
+    enum { PIECES = 4000, PIECE = 64, FAR = 1000 };
+    struct tree old = { .seed = 41 }, new;
+    struct file *file = add_file(&old);
+    struct du_sys counting = du_sys_posix;
+    DD_TREE from = { -1, { 0 } }, to = { -1, { 0 } };
+    DU_AUTO_INDEX index = { 0 };
+    defupd_error err = { 0 };
+    uint64_t bytes;
+
+    for (size_t i = 0; i < PIECES * FAR / 8; i++) {
+        const uint64_t eight = dk_random(&old.seed);
+
+        dk_add(&file->bytes, &eight, 8);
+    }
+    copy_tree(&new, &old);
+    for (size_t i = 0; i < PIECES; i++)
+        memcpy(new.file[0]->bytes.data + i *PIECE, file->bytes.data + (i * 2741 % PIECES) * FAR,
+               PIECE);
+    new.file[0]->bytes.len = PIECES *PIECE;
+    write_tree(&old, "old");
+    write_tree(&new, "new");
+    dd_open(&from, "old");
+    dd_open(&to, "new");
+    const struct du_tree_want want = dd_want(&to);
+    T_OK(dd_make(&from, &to, (uint64_t)1 << 30, "delta", &bytes, &err), &err);
+    T_CHECK(bytes < 40000 && mkdir("out", 0755) == 0);
+    counting.pread = count_pread;
+    bytes_read = 0;
+    DU_AUTO_FD delta = open("delta", O_RDONLY), into = open("out", O_RDONLY | O_DIRECTORY);
+    T_OK(dd_merge_fd(&counting, &from, delta, &want, into, &index, &err), &err);
+    T_CHECK(bytes_read > PIECES * PIECE && bytes_read < PIECES * 5000U);
+    free_tree(&old);
+    free_tree(&new);
+}
+
 /* The encoder goes through a content in pieces of 16 MiB. */
 static void contents_of_just_the_pieces_size_come_through(void)
 {
@@ -363,6 +411,29 @@ static void contents_of_just_the_pieces_size_come_through(void)
         free_tree(&old);
         free_tree(&new);
     }
+}
+
+/* Encrypted or packed content: next to nothing can be copied, and looking harder would not help. */
+static void large_contents_without_likeness_come_through(void)
+{
+    struct tree old = { .seed = 51 }, new = { .seed = 52 };
+    struct tree *const both[] = { &old, &new };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct file *file = add_file(both[i]);
+
+        (void)snprintf(file->path, sizeof file->path, "packed");
+        while (file->bytes.len < 1100000) {
+            const uint64_t eight = dk_random(&both[i]->seed);
+
+            dk_add(&file->bytes, &eight, 8);
+        }
+    }
+    write_tree(&old, "old");
+    write_tree(&new, "new");
+    T_CHECK(round_trip((uint64_t)1 << 30) < 1100000 + 100);
+    free_tree(&old);
+    free_tree(&new);
 }
 
 /* A first piece without a copy, and a second one that begins like what comes after the last copy of
@@ -404,12 +475,15 @@ int main(void)
     T_RUN(the_same_trees_give_the_same_delta);
     T_RUN(little_memory_searches_in_what_there_is_room_for);
     T_RUN(many_tiny_files_come_through);
+    T_RUN(short_copies_far_apart_read_little);
     if (thorough()) {
         T_RUN(contents_of_just_the_pieces_size_come_through);
         T_RUN(a_piece_without_copies_after_a_whole_one_comes_through);
+        T_RUN(large_contents_without_likeness_come_through);
     } else {
         T_SKIP("contents_of_just_the_pieces_size_come_through", "only with DEFUPD_LONG");
         T_SKIP("a_piece_without_copies_after_a_whole_one_comes_through", "only with DEFUPD_LONG");
+        T_SKIP("large_contents_without_likeness_come_through", "only with DEFUPD_LONG");
     }
     return T_DONE();
 }

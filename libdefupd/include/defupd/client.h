@@ -287,6 +287,15 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_check(defupd_client *clie
                                                              defupd_report **report,
                                                              defupd_error *error);
 
+/** What defupd_client_update() would decide, from what the store knows: no network, no lock,
+ * nothing is changed and nothing recorded; no event is told. `report` says of each component what
+ * would be done, or which gate keeps it as it is and what passes that gate. Does not wait for a
+ * writer. DEFUPD_E_NO_ROOT when no metadata is trusted yet. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_explain(defupd_client *client,
+                                                               const defupd_request *request,
+                                                               defupd_report **report,
+                                                               defupd_error *error);
+
 /** Check, download, install. All components that can be updated are activated by one switch.
  *  @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_update(defupd_client *client,

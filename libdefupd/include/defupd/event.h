@@ -32,6 +32,12 @@ typedef enum defupd_event_id {
     DEFUPD_EVENT_REPAIRED = 802,      /**< Damaged files were replaced. */
     DEFUPD_EVENT_DETOUR = 803,        /**< An object could not be used (`code`, `text`); another
                                            path is taken in the same call. */
+    DEFUPD_EVENT_SOURCE_ASKED = 804,  /**< A source was asked for metadata: `source`, how it went in
+                                           `code` and `text`, `bytes_done`, `duration_ms`. */
+    DEFUPD_EVENT_FETCHED = 805,       /**< An object was fetched, or not (`code`, `text`): which
+                                           component's and `version`'s, the `source` that ended it,
+                                           `bytes_done` over the wire of `bytes_total` it has,
+                                           `resumed_bytes`, `duration_ms`. */
     DEFUPD_EVENT_PROGRESS = 900       /**< Bytes moved on; at most about ten a second. */
 } defupd_event_id;
 
@@ -48,16 +54,18 @@ typedef enum defupd_phase {
  *  apply are 0 or NULL. Newer libraries append fields: look at struct_size. */
 typedef struct defupd_event {
     uint32_t struct_size;
-    int32_t id;            /**< A defupd_event_id. */
-    int32_t code;          /**< A defupd_code. */
-    uint32_t phase;        /**< A defupd_phase. */
-    uint64_t version;      /**< New version of the component, 0 if none. */
-    uint64_t from_version; /**< Version before, 0 if none. */
-    uint64_t bytes_done;   /**< Bytes so far in this phase. */
-    uint64_t bytes_total;  /**< Bytes of this phase, 0 if not known. */
-    const char *component; /**< NULL when the event is about the whole run. */
-    const char *source;    /**< Source's URL without credentials. */
-    const char *text;      /**< English, one line, for people. */
+    int32_t id;             /**< A defupd_event_id. */
+    int32_t code;           /**< A defupd_code. */
+    uint32_t phase;         /**< A defupd_phase. */
+    uint64_t version;       /**< New version of the component, 0 if none. */
+    uint64_t from_version;  /**< Version before, 0 if none. */
+    uint64_t bytes_done;    /**< Bytes so far in this phase. */
+    uint64_t bytes_total;   /**< Bytes of this phase, 0 if not known. */
+    const char *component;  /**< NULL when the event is about the whole run. */
+    const char *source;     /**< Source's URL without credentials. */
+    const char *text;       /**< English, one line, for people. */
+    uint64_t resumed_bytes; /**< Of an object: bytes that were there from an earlier call. */
+    uint64_t duration_ms;   /**< How long it took, where an event says so. */
 } defupd_event;
 
 /** Receives events; `user` is the option's event_user. Must not block for long. */
