@@ -343,6 +343,9 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         return;
     store = defupd_status_store(result->status);
     status_header(out, store, now);
+    if (result->policy_error != NULL)
+        ag_line(out, "Policy        not valid, the last good one is in force: %s",
+                result->policy_error);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;

@@ -196,6 +196,28 @@ static defupd_code call(struct run *run, defupd_error *err)
     return AG_FAIL(err, DEFUPD_E_BUG, "no call for '%s'", args->command->name);
 }
 
+/* Commands go on with the last good policy; but somebody must mend the file. */
+static void tell_of_policy(struct run *run)
+{
+    const defupd_error *error = &run->setup.force.error;
+
+    if (error->code == DEFUPD_OK)
+        return;
+    run->result.policy_error = error->message;
+    if (!ag_given(&run->args, AG_OPT_JSON))
+        ag_line(stderr, "defupd: warning: the last good policy is in force: %s", error->message);
+}
+
+/* What was read and found right is kept, by who may write the store; others, and commands that
+ * only look, leave it. Nor is a store made for it alone. */
+static defupd_code keep_policy(const struct run *run, defupd_error *err)
+{
+    if ((run->args.command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
+        access(run->setup.state_dir, W_OK) != 0)
+        return DEFUPD_OK;
+    return ag_force_keep(&run->setup.force, run->client, run->setup.state_dir, err);
+}
+
 /* After each attempt. Not when another process had the store: its own report is about to come,
  * and must not be overwritten by an older look. Nor when nothing was attempted. */
 static defupd_code write_reports(struct run *run, defupd_error *err)
@@ -227,9 +249,11 @@ static void start_record(struct run *run, char who[64], char what[512])
 {
     const struct ag_args *args = &run->args;
     const char *name = args->command->name;
-    const struct ag_record_options options = {
-        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
-    };
+    const struct ag_record_options options = { .state_dir = run->setup.state_dir,
+                                               .who = who,
+                                               .what = what,
+                                               .journal = AG_JOURNAL,
+                                               .debug_until = run->setup.report.debug_until };
     size_t used;
 
     if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
@@ -254,6 +278,7 @@ static void attempt(struct run *run)
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code != DEFUPD_OK)
         return;
+    tell_of_policy(run);
     start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON))
@@ -266,6 +291,8 @@ static void attempt(struct run *run)
     run->record = NULL;
     ag_progress_clear(&run->progress);
     tell_sources(run);
+    if (keep_policy(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
+        ag_line(stderr, "defupd: warning: the policy could not be kept: %s", report_err.message);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
      * sees old ones. */
     if (write_reports(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
