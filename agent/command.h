@@ -63,6 +63,7 @@ enum ag_command_id {
     AG_CMD_POSTURE,
     AG_CMD_WHY,
     AG_CMD_TRUST,
+    AG_CMD_CONFIG,
     AG_CMD_HELP,
     AG_CMD_VERSION,
     AG_CMD_COUNT
@@ -77,6 +78,7 @@ enum ag_words {
     AG_WORDS_MAYBE_ONE,  /* at most one C */
     AG_WORDS_PIN,        /* exactly one C@V */
     AG_WORDS_TRUST,      /* show or reset */
+    AG_WORDS_CONFIG,     /* show, test [FILE], export, init or compile */
     AG_WORDS_COMMAND     /* at most one command's name */
 };
 

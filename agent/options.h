@@ -14,6 +14,9 @@
 
 #define AG_DEFAULT_STATE_DIR "/var/lib/defupd"
 
+/* What `config` is asked for. */
+enum ag_config_id { AG_CONFIG_SHOW, AG_CONFIG_TEST, AG_CONFIG_EXPORT };
+
 /* Strings point into the arguments that were parsed. */
 struct ag_args {
     const struct ag_command *command;      /* never NULL after success */
@@ -29,6 +32,7 @@ struct ag_args {
     uint64_t pin_version; /* for pin */
     char pin_name[33];
     bool trust_reset; /* for trust */
+    enum ag_config_id config;
 };
 
 static inline bool ag_given(const struct ag_args *args, enum ag_option_id option)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
 #include "report/event.h"
@@ -187,6 +188,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -225,9 +227,11 @@ static void start_record(struct run *run, char who[64], char what[512])
 {
     const struct ag_args *args = &run->args;
     const char *name = args->command->name;
-    const struct ag_record_options options = {
-        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
-    };
+    const struct ag_record_options options = { .state_dir = run->setup.state_dir,
+                                               .who = who,
+                                               .what = what,
+                                               .journal = AG_JOURNAL,
+                                               .debug_until = run->setup.report.debug_until };
     size_t used;
 
     if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
@@ -375,6 +379,8 @@ static int run_all(struct run *run, char *const *argv)
     }
     if (run->args.command->id == AG_CMD_HELP)
         return help(&run->args);
+    if (run->args.command->id == AG_CMD_CONFIG)
+        return ag_config(&run->args, stdout, stderr);
     run->result.args = &run->args;
     if ((run->args.command->traits & AG_CMD_NO_STORE) == 0)
         attempt(run);

@@ -144,8 +144,9 @@ static void nothing_new_is_said_and_is_no_error(void)
 static void flags_and_words_reach_the_library(void)
 {
     start(0);
-    T_CHECK(RUN("--state-dir", "/nonexistent", "--ring", "pilot", "--engine", "av=2", "update", "tetra@7",
-                "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait", "9") == 0);
+    T_CHECK(RUN("--state-dir", "/nonexistent", "--ring", "pilot", "--engine", "av=2", "update",
+                "tetra@7", "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait",
+                "9") == 0);
     T_HAS(CALLS(), "open state=/nonexistent root= proxy= ca= ring=pilot wait=9000");
     T_HAS(CALLS(), "engine av=2\nupdate flags=14 tetra@7 crs\n");
     T_CHECK(RUN("--state-dir", ".", "verify", "--repair", "tetra") == 0);
