@@ -115,6 +115,10 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "why a component did not update, and what helps",
       "What would be decided now from what the store knows (no network), the gate that is in the "
       "way and what passes it, how the last attempt ended, when the next one is planned." },
+    { AG_CMD_DELIVER, AG_WORDS_NONE, 0, 0, "deliver", "",
+      "send what waits for the policy's report URL, now",
+      "Events and the posture of each run wait in STATE/outbox until the receiver has taken them. "
+      "Every run sends what is due; this does not wait for the end of a back-off." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "

@@ -452,6 +452,10 @@ static void short_text(FILE *out, const struct ag_result *result)
                 args->pin_version, args->pin_name);
         break;
     case AG_CMD_CLEAN: ag_line(out, "%s freed.", ag_bytes(amount, result->freed)); break;
+    case AG_CMD_DELIVER:
+        ag_line(out, "%u sent, %u refused, %u left.", result->delivery.sent,
+                result->delivery.dropped, result->delivery.left);
+        break;
     case AG_CMD_TRUST:
         ag_line(out, "The given root is pinned; the next contact reads all metadata anew.");
         break;
@@ -465,8 +469,8 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
-    case AG_CMD_CONFIG:
     case AG_CMD_WHY:
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;

@@ -11,6 +11,7 @@
 #include <defupd/defupd.h>
 
 #include "options.h"
+#include "report/deliver.h"
 #include "report/why.h"
 
 /* A damaged file as verify told it. */
@@ -46,7 +47,8 @@ struct ag_result {
     uint64_t files; /* verified */
     struct ag_role *roles;
     size_t role_count;
-    struct ag_why why;      /* of `why`; its status NULL for other commands */
+    struct ag_why why; /* of `why`; its status NULL for other commands */
+    struct ag_delivery delivery;
     defupd_error why_error; /* why there is no plan in it */
     uint64_t freed;         /* bytes */
     uint64_t pid;           /* that was asked to cancel */

@@ -11,6 +11,7 @@
 #include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
+#include "report/deliver.h"
 #include "report/event.h"
 #include "report/monitor.h"
 #include "report/record.h"
@@ -154,6 +155,23 @@ static defupd_code ask_why(struct run *run, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* Send what waits to be sent, where policy wants that. */
+static defupd_code deliver(struct run *run, bool at_once, defupd_error *err)
+{
+    const struct ag_report_settings *report = &run->setup.report;
+    const struct ag_deliver deliver = { .disk = &ag_disk_posix,
+                                        .state_dir = run->setup.state_dir,
+                                        .url = report->report_url,
+                                        .ca_file = report->ca_file,
+                                        .queue_bytes = report->queue_bytes,
+                                        .now = (int64_t)time(NULL),
+                                        .at_once = at_once };
+
+    if (report->report_url == NULL)
+        return AG_FAIL(err, DEFUPD_E_POLICY, "the policy names no URL to report to");
+    return ag_deliver(&deliver, &run->result.delivery, err);
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -185,6 +203,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
     case AG_CMD_WHY: return ask_why(run, err);
+    case AG_CMD_DELIVER: return deliver(run, true, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
@@ -222,11 +241,17 @@ static defupd_code keep_policy(const struct run *run, defupd_error *err)
  * and must not be overwritten by an older look. Nor when nothing was attempted. */
 static defupd_code write_reports(struct run *run, defupd_error *err)
 {
+    char *posture = NULL;
+    defupd_code rc;
+
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
-                            (int64_t)time(NULL), NULL, err);
+    rc = ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                          (int64_t)time(NULL), &posture, err);
+    ag_record_posture(run->record, posture);
+    free(posture);
+    return rc;
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -253,7 +278,9 @@ static void start_record(struct run *run, char who[64], char what[512])
                                                .who = who,
                                                .what = what,
                                                .journal = AG_JOURNAL,
-                                               .debug_until = run->setup.report.debug_until };
+                                               .debug_until = run->setup.report.debug_until,
+                                               .queue = run->setup.report.report_url != NULL,
+                                               .queue_bytes = run->setup.report.queue_bytes };
     size_t used;
 
     if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
@@ -287,8 +314,6 @@ static void attempt(struct run *run)
     result->code = call(run, &result->err);
     ag_record_end(run->record, result->code, result->err.message, result->report,
                   (int64_t)time(NULL));
-    ag_record_free(run->record);
-    run->record = NULL;
     ag_progress_clear(&run->progress);
     tell_sources(run);
     if (keep_policy(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
@@ -297,6 +322,8 @@ static void attempt(struct run *run)
      * sees old ones. */
     if (write_reports(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
         ag_line(stderr, "defupd: warning: reports could not be written: %s", report_err.message);
+    ag_record_free(run->record);
+    run->record = NULL;
     ag_signals_stop();
 }
 
@@ -394,6 +421,7 @@ static int run_all(struct run *run, char *const *argv)
 {
     defupd_error err = { 0 };
     const defupd_code rc = ag_args_parse(&run->args, argv, &err);
+    int exit_code;
 
     if (rc != DEFUPD_OK) {
         if (wants_json(argv))
@@ -409,7 +437,11 @@ static int run_all(struct run *run, char *const *argv)
     run->result.args = &run->args;
     if ((run->args.command->traits & AG_CMD_NO_STORE) == 0)
         attempt(run);
-    return finish(run);
+    exit_code = finish(run);
+    /* After the answer, for nobody waits for it. What is not taken now stays queued. */
+    if ((run->args.command->traits & AG_CMD_REPORTS) != 0 && run->setup.report.report_url != NULL)
+        (void)!deliver(run, false, &err);
+    return exit_code;
 }
 
 /* Descriptors 0 to 2 must be taken: else a file of the store gets such a number, and a message
