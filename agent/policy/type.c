@@ -401,7 +401,7 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
     switch (setting->type) {
     case AG_WORD: words_allowed(setting->words, out, size); return;
     case AG_DURATION:
-        (void)snprintf(out, size, "%s to %s, such as PT2H, P1DT12H or 02:00:00",
+        (void)snprintf(out, size, "%s to %s, ISO 8601 or HH:MM:SS",
                        ag_duration_text(from, setting->min), ag_duration_text(to, setting->max));
         return;
     case AG_SIZE:
