@@ -39,8 +39,9 @@ struct ag_hook_facts {
     const char *component, *tree, *text, *state_dir; /* NULL: "" */
 };
 
-#define AG_HOOK_OUTPUT 65536 /* bytes of output that are passed on; the rest is read and dropped \
-                              */
+#define AG_HOOK_OUTPUT                                                        \
+    65536 /* bytes of output that are passed on; the rest is read and dropped \
+           */
 
 /* One hook at work. */
 struct ag_hook_job {
