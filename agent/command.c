@@ -5,7 +5,9 @@
 
 const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_CONFIG, 0, false, "config", "FILE",
-      "Policy file. This version reads none and refuses the option: give the options below." },
+      "Policy file. Default: /etc/defupd/policy.xml if it is there; with --state-dir, none. "
+      "Options "
+      "on the command line take the place of its settings." },
     { AG_OPT_STATE_DIR, 0, false, "state-dir", "DIR",
       "State directory, the store. Default: /var/lib/defupd." },
     { AG_OPT_SOURCE, 0, true, "source", "URL",
@@ -46,6 +48,9 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
       "Fetch a named version (C@V) even when it costs more bytes than the budget allows." },
     { AG_OPT_REPAIR, 0, false, "repair", NULL,
       "Replace damaged and missing files, fetching what is needed." },
+    { AG_OPT_NAGIOS, 0, false, "nagios", NULL,
+      "Print one line for Nagios and its kin instead, and exit with 0 (OK), 1 (WARNING), 2 "
+      "(CRITICAL) or 3 (UNKNOWN)." },
 };
 
 #define WAIT AG_BIT(AG_OPT_WAIT)
@@ -105,14 +110,25 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_STATUS, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "status", "",
       "what is installed, how it went, what to do",
       "Read from the store alone: no network, no waiting for an update under way." },
-    { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "posture", "",
+    { AG_CMD_POSTURE, AG_WORDS_NONE, AG_CMD_ANSWERS, AG_BIT(AG_OPT_NAGIOS), "posture", "",
       "the same for monitoring, as JSON",
       "The document that every attempt also leaves in STATE/posture.json." },
+    { AG_CMD_WHY, AG_WORDS_ONE, AG_CMD_ANSWERS, 0, "why", "C",
+      "why a component did not update, and what helps",
+      "What would be decided now from what the store knows (no network), the gate that is in the "
+      "way and what passes it, how the last attempt ended, when the next one is planned." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "
       "--trusted-root and forgets all metadata and versions seen before: on purpose, when the "
       "publisher has lost the keys. What is installed stays." },
+    { AG_CMD_CONFIG, AG_WORDS_CONFIG, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "config",
+      "show|test|export", "show, check or print the policy",
+      "show prints each setting with its value and where that came from: file and line, the "
+      "command "
+      "line, or the default. test [FILE] checks a policy file and its drop-ins (FILE, or the one "
+      "that is in use) and names all errors with file, line and what is allowed; exit code 78 when "
+      "there is one. export prints the policy in force as one file that can be loaded again." },
     { AG_CMD_HELP, AG_WORDS_COMMAND, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "help", "[COMMAND]",
       "print help", "On one command, or on all." },
     { AG_CMD_VERSION, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "version", "",

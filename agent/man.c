@@ -169,7 +169,7 @@ static const char after[] =
     "\\fBsource\\fR, \\fBfetched\\fR (bytes)\n"
     ".TP\n"
     "status\n"
-    "\\fBstore\\fR and \\fBcomponents\\fR\n"
+    "\\fBstore\\fR, \\fBcomponents\\fR and \\fBagent\\fR\n"
     ".TP\n"
     "list\n"
     "\\fBreleases\\fR with flags: current, on\\-disk, downloaded, pinned, skipped, withdrawn, "

@@ -244,6 +244,24 @@ static defupd_code check_help(struct ag_args *args, defupd_error *err)
     return USAGE(err, "unknown command '%.64s'; see 'defupd help'", args->words[0]);
 }
 
+static defupd_code check_config(struct ag_args *args, defupd_error *err)
+{
+    static const char *const names[] = { "show", "test", "export", NULL };
+    const char *name = args->word_count > 0 ? args->words[0] : "";
+    size_t at = 0;
+
+    while (names[at] != NULL && strcmp(names[at], name) != 0)
+        at++;
+    if (names[at] == NULL)
+        return USAGE(err, "'config' needs one word: show, test or export");
+    args->config = (enum ag_config_id)at;
+    if (args->word_count > (args->config == AG_CONFIG_TEST ? 2u : 1u))
+        return USAGE(err, "'config %s' takes %s: '%.80s'", name,
+                     args->config == AG_CONFIG_TEST ? "one file at most" : "no argument",
+                     args->words[args->word_count - 1]);
+    return DEFUPD_OK;
+}
+
 /* Number and form of the command's words. */
 static defupd_code check_words(struct ag_args *args, defupd_error *err)
 {
@@ -254,6 +272,7 @@ static defupd_code check_words(struct ag_args *args, defupd_error *err)
     switch (command->words) {
     case AG_WORDS_PIN: return check_pin(args, err);
     case AG_WORDS_COMMAND: return check_help(args, err);
+    case AG_WORDS_CONFIG: return check_config(args, err);
     case AG_WORDS_TRUST:
         if (args->word_count != 1 ||
             (strcmp(args->words[0], "show") != 0 && strcmp(args->words[0], "reset") != 0))

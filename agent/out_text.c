@@ -299,6 +299,23 @@ static void status_header(FILE *out, const defupd_store_status *store, int64_t n
         ag_line(out, "At work       process %" PRIu64, store->busy_pid);
 }
 
+static void agent_line(FILE *out, const struct ag_agent *agent, int64_t now)
+{
+    char next[AG_WHEN] = "";
+
+    if (!agent->running) {
+        ag_line(out, "Agent         does not run");
+        return;
+    }
+    if (agent->next_poll > 0)
+        (void)ag_age(next, agent->next_poll, now);
+    ag_line(out, "Agent         process %" PRId64 "%s%s%s%s", agent->pid,
+            is_set(agent->doing) ? ", at work: " : "", agent->doing,
+            is_set(next) ? ", next poll " : ", no polls", next);
+    if (is_set(agent->policy_error))
+        ag_line(out, "Policy        %s", agent->policy_error);
+}
+
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
 {
     char version[AG_VERSION], available[AG_VERSION], published[AG_WHEN], attempt[AG_WHEN];
@@ -315,13 +332,17 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
         const defupd_code code = (defupd_code)item->last_error;
         const char *advice = defupd_code_advice(code);
 
+        /* One failed poll among successes is no alarm: the next one is to come. */
+        const bool passing = item->state == DEFUPD_STATE_FRESH || item->state == DEFUPD_STATE_HELD;
+
         if (item->failures > 1)
             (void)snprintf(failures, sizeof failures, " (%u times)", item->failures);
-        ag_table_note(table, "  %s: %s%s", item->name,
+        ag_table_note(table, "  %s: %s%s%s", item->name, passing ? "last poll failed: " : "",
                       is_set(item->error_text) ? item->error_text : defupd_code_text(code),
                       failures);
-        ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
-                      advice[0] != '\0' ? advice : defupd_code_text(code));
+        if (!passing)
+            ag_table_note(table, "    %d %s: %s", (int)code, defupd_code_name(code),
+                          advice[0] != '\0' ? advice : defupd_code_text(code));
     }
     if (is_set(item->notice))
         ag_table_note(table, "  %s: %s", item->name, item->notice);
@@ -339,6 +360,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         return;
     store = defupd_status_store(result->status);
     status_header(out, store, now);
+    agent_line(out, &result->agent, now);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
@@ -458,6 +480,8 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
+    case AG_CMD_CONFIG:
+    case AG_CMD_WHY:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -480,6 +504,8 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         check_text(out, result);
     else if (args->command->id == AG_CMD_STATUS)
         status_text(out, result, now);
+    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
+        ag_why_text(out, &result->why, now);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);
     else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)

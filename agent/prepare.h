@@ -8,6 +8,7 @@
 #include <defupd/client.h>
 
 #include "options.h"
+#include "report/report.h"
 
 /* What must live as long as the client. */
 struct ag_setup {
@@ -17,6 +18,7 @@ struct ag_setup {
     char *ca_file;
     int ca_fd; /* -1 when ca_file is the operator's own path */
     char *proxy;
+    struct ag_report_settings report; /* what policy says of reports */
 };
 
 /* Open the client; events and log lines go to the callbacks with `user`. On failure *client is

@@ -10,7 +10,9 @@
 
 #include <defupd/defupd.h>
 
+#include "hand_over.h"
 #include "options.h"
+#include "report/why.h"
 
 /* A damaged file as verify told it. */
 struct ag_damage {
@@ -44,9 +46,12 @@ struct ag_result {
     uint64_t files; /* verified */
     struct ag_role *roles;
     size_t role_count;
-    uint64_t freed;  /* bytes */
-    uint64_t pid;    /* that was asked to cancel */
-    bool incomplete; /* findings or roles did not fit into memory */
+    struct ag_why why;      /* of `why`; its status NULL for other commands */
+    defupd_error why_error; /* why there is no plan in it */
+    struct ag_agent agent;  /* of `status` and `posture` */
+    uint64_t freed;         /* bytes */
+    uint64_t pid;           /* that was asked to cancel */
+    bool incomplete;        /* findings or roles did not fit into memory */
 };
 
 /* Item of the report, NULL past the end and without a report. */

@@ -10,9 +10,11 @@
 #include "confine.h"
 #include "fail.h"
 #include "hand_over.h"
+#include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
 #include "report/event.h"
+#include "report/monitor.h"
 #include "report/record.h"
 #include "report/report.h"
 #include "result.h"
@@ -160,6 +162,23 @@ static uint32_t request_flags(const struct ag_args *args)
     return flags;
 }
 
+/* Why a component is where it is: its state, and what would be decided now. */
+static defupd_code ask_why(struct run *run, defupd_error *err)
+{
+    struct ag_result *result = &run->result;
+    defupd_request request = DEFUPD_REQUEST_INIT;
+    defupd_error *unknown = &result->why_error;
+
+    request.flags = DEFUPD_REQUEST_SCHEDULED;
+    request.components = run->args.words;
+    AG_TRY(defupd_client_status(run->client, &result->status, err));
+    if (defupd_client_explain(run->client, &request, &result->report, unknown) == DEFUPD_OK)
+        (void)AG_FAIL(unknown, DEFUPD_OK, "the repository does not offer it");
+    AG_TRY(ag_why_find(&result->why, run->args.words[0], result->status, result->report, err));
+    result->why.unknown = unknown->message;
+    return DEFUPD_OK;
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -192,10 +211,15 @@ static defupd_code call(struct run *run, defupd_error *err)
                                     err);
     case AG_CMD_CLEAN: return defupd_client_clean(client, &result->freed, err);
     case AG_CMD_STATUS:
-    case AG_CMD_POSTURE: return defupd_client_status(client, &result->status, err);
+    case AG_CMD_POSTURE:
+        ag_agent_ask(&result->agent, run->setup.state_dir);
+        run->setup.report.agent_runs = result->agent.running;
+        return defupd_client_status(client, &result->status, err);
+    case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;
@@ -210,8 +234,8 @@ static defupd_code write_reports(struct run *run, defupd_error *err)
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    return ag_reports_write(run->client, run->setup.state_dir, run->result.code,
-                            (int64_t)time(NULL), err);
+    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                            (int64_t)time(NULL), NULL, err);
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -263,8 +287,49 @@ static void tell_outcome(struct run *run)
 
     if (run->client != NULL && defupd_client_status(run->client, &status, &ignored) == DEFUPD_OK)
         ag_worker_states(&run->worker, status);
-    ag_worker_outcome(&run->worker, result->code, ag_result_news(result), 0, result->err.message);
+    ag_worker_outcome(&run->worker, result->code, ag_result_news(result),
+                      status != NULL ? defupd_status_store(status)->cool_until : 0,
+                      result->err.message);
     defupd_status_free(status);
+}
+
+/* A product is asked by the service, which runs policy's hooks. */
+static defupd_code on_hook(void *user, const defupd_hook *hook, defupd_error *err)
+{
+    struct run *run = user;
+    const struct ag_hook_facts facts = { .kind = hook->kind,
+                                         .code = hook->code,
+                                         .from = hook->from_version,
+                                         .to = hook->to_version,
+                                         .component = hook->component,
+                                         .tree = hook->tree,
+                                         .text = hook->text };
+
+    return ag_worker_hook(&run->worker, &facts, err);
+}
+
+static void on_hook_line(void *user, const char *line)
+{
+    const struct run *run = user;
+
+    ag_record_line(run->record, (int64_t)time(NULL), "hook: %s", line);
+}
+
+/* With --worker: everything goes to the service from here on. */
+static defupd_code open_worker(struct run *run, defupd_error *err)
+{
+    struct ag_worker *worker = &run->worker;
+
+    AG_TRY(ag_worker_open(worker, run->args.value[AG_OPT_WORKER], err));
+    run->out = worker->out;
+    run->err = worker->err;
+    worker->on_line = on_hook_line;
+    worker->user = run;
+    run->args.on_hook = on_hook;
+    run->args.hook_user = run;
+    run->args.next_on_success = worker->next_on_success;
+    run->args.next_on_failure = worker->next_on_failure;
+    return DEFUPD_OK;
 }
 
 /* The folder of a file URL, yours to free(); NULL for others. */
@@ -335,6 +400,7 @@ static void attempt(struct run *run)
         result->code = confine(run, &result->err);
     if (result->code != DEFUPD_OK)
         return;
+    run->setup.report.agent_runs = run->worker.fd >= 0;
     start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON) ||
@@ -356,13 +422,24 @@ static void attempt(struct run *run)
 }
 
 /* The posture is JSON whether asked for or not, and its form is a contract of its own. */
-static defupd_code print_posture(const struct ag_result *result, defupd_error *err)
+static defupd_code print_posture(struct run *run, defupd_error *err)
 {
+    const int64_t now = (int64_t)time(NULL);
     char *text = NULL;
+    struct ag_seen seen;
+    defupd_code rc;
 
-    AG_TRY(ag_posture(&text, result->status, (int64_t)time(NULL), AG_INTERVAL_S, err));
-    (void)fputs(text, stdout);
+    AG_TRY(ag_posture(&text, run->result.status, &run->setup.report, now, err));
+    if (!ag_given(&run->args, AG_OPT_NAGIOS)) {
+        (void)fputs(text, stdout);
+        free(text);
+        return DEFUPD_OK;
+    }
+    rc = ag_seen_parse(&seen, "posture", text, strlen(text), err);
     free(text);
+    AG_TRY(rc);
+    run->result.exit_code = (int)ag_nagios(stdout, &seen, now);
+    ag_seen_free(&seen);
     return DEFUPD_OK;
 }
 
@@ -380,7 +457,7 @@ static defupd_code print(struct run *run, defupd_error *err)
     struct ag_result *result = &run->result;
 
     if (run->args.command->id == AG_CMD_POSTURE && result->code == DEFUPD_OK)
-        return print_posture(result, err);
+        return print_posture(run, err);
     if (run->worker.fd >= 0)
         AG_TRY(ag_json_result(run->worker.json, result, err));
     if (ag_given(&run->args, AG_OPT_JSON))
@@ -408,6 +485,10 @@ static int finish(struct run *run)
         if (run->handed.news && result->exit_code == 0 &&
             ag_given(&run->args, AG_OPT_DETAILED_EXITCODE))
             result->exit_code = 2;
+    }
+    if (result->code != DEFUPD_OK && ag_given(&run->args, AG_OPT_NAGIOS)) {
+        ag_nagios_unknown(stdout, result->err.message);
+        return (int)AG_UNKNOWN;
     }
     rc = run->handed.done && !run->handed.refused ? DEFUPD_OK : print(run, &err);
     if (rc == DEFUPD_OK && (fflush(run->out) != 0 || ferror(run->out)))
@@ -453,17 +534,12 @@ static int run_all(struct run *run, char *const *argv)
     }
     if (run->args.command->id == AG_CMD_HELP)
         return help(&run->args);
+    if (run->args.command->id == AG_CMD_CONFIG)
+        return ag_config(&run->args, stdout, stderr);
     run->result.args = &run->args;
-    if (ag_given(&run->args, AG_OPT_WORKER)) {
-        const defupd_code opened =
-            ag_worker_open(&run->worker, run->args.value[AG_OPT_WORKER], &err);
-
-        if (opened != DEFUPD_OK) {
-            ag_line(stderr, "defupd: %s", err.message);
-            return defupd_code_exit(opened);
-        }
-        run->out = run->worker.out;
-        run->err = run->worker.err;
+    if (ag_given(&run->args, AG_OPT_WORKER) && open_worker(run, &err) != DEFUPD_OK) {
+        ag_line(stderr, "defupd: %s", err.message);
+        return defupd_code_exit(err.code);
     }
     if ((run->args.command->traits & AG_CMD_NO_STORE) == 0)
         attempt(run);

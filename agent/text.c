@@ -44,8 +44,8 @@ static size_t utf8_length(const unsigned char *s)
 }
 
 /* What shows nothing itself and changes how the rest is shown: U+061C, U+200B to U+200F, U+2028 to
- * U+202E, U+2060 to U+206F, U+FEFF, U+FFF9 to U+FFFB, and the tags from U+E0000 on. With U+202E a
- * name reads as another one. */
+ * U+202E, U+2060 to U+206F, U+FEFF, U+FFF9 to U+FFFF (the last two are no characters, and XML has
+ * no place for them), and the tags from U+E0000 on. With U+202E a name reads as another one. */
 static bool is_format_control(const unsigned char *s, size_t length)
 {
     if (length == 2)
@@ -59,7 +59,7 @@ static bool is_format_control(const unsigned char *s, size_t length)
     if (s[0] == 0xe2 && s[1] == 0x81)
         return s[2] >= 0xa0 && s[2] <= 0xaf;
     return (s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf) ||
-           (s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xb9 && s[2] <= 0xbb);
+           (s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xb9);
 }
 
 void ag_clean(char *text)

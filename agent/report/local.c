@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* local.xml. Elements and their order are a contract: people have XPaths and scripts on them. */
-#include "report/report.h"
-
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include <libxml/xmlwriter.h>
 
 #include "fail.h"
+#include "report/report.h"
 #include "text.h"
 
 static bool element(xmlTextWriterPtr writer, const char *name, const char *text)
@@ -95,7 +94,8 @@ static bool document(xmlTextWriterPtr writer, const defupd_status *status, defup
     return xmlTextWriterEndDocument(writer) >= 0;
 }
 
-defupd_code ag_local_xml(char **out, size_t *count, const defupd_status *status, defupd_code last,
+defupd_code ag_local_xml(char **out, size_t *count, const defupd_status *status,
+                         const struct ag_report_settings *settings, defupd_code last,
                          defupd_error *err)
 {
     xmlBufferPtr buffer = xmlBufferCreate();
@@ -103,6 +103,9 @@ defupd_code ag_local_xml(char **out, size_t *count, const defupd_status *status,
     char *bytes = NULL;
     bool done;
 
+    /* An update by the last good policy does not make the bad one good. */
+    if (last == DEFUPD_OK)
+        last = settings->policy_code;
     done = writer != NULL && document(writer, status, last);
     xmlFreeTextWriter(writer); /* flushes into the buffer */
     if (done) {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/report.h"
-
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "fail.h"
+#include "report/report.h"
 
 /* What a person asked for that cannot be had, or called off, is told to that person: the report
  * keeps what the store knows. */
@@ -19,15 +18,18 @@ static bool tells_of_host(defupd_code code)
             (status != 64 && status != 65 && status != 77));
 }
 
-defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defupd_code last,
-                             int64_t now, defupd_error *err)
+defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
+                             const struct ag_report_settings *settings, defupd_code last,
+                             int64_t now, char **posture, defupd_error *err)
 {
     defupd_status *status = NULL;
-    char *local = NULL, *posture = NULL;
+    char *local = NULL, *text = NULL;
     struct stat st;
     size_t count = 0;
     defupd_code rc;
 
+    if (posture != NULL)
+        *posture = NULL;
     /* Asked before the library: a failed first attempt must not leave a store behind that holds
      * nothing but its own reports. */
     if (stat(state_dir, &st) != 0 && errno == ENOENT)
@@ -36,15 +38,20 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir, defup
     if (rc == DEFUPD_OK && !tells_of_host(last))
         last = (defupd_code)defupd_status_store(status)->last_error;
     if (rc == DEFUPD_OK)
-        rc = ag_local_xml(&local, &count, status, last, err);
+        rc = ag_local_xml(&local, &count, status, settings, last, err);
     if (rc == DEFUPD_OK)
-        rc = ag_posture(&posture, status, now, AG_INTERVAL_S, err);
+        rc = ag_posture(&text, status, settings, now, err);
     if (rc == DEFUPD_OK)
         rc = defupd_client_write_report(client, "local.xml", local, count, err);
     if (rc == DEFUPD_OK)
-        rc = defupd_client_write_report(client, "posture.json", posture, strlen(posture), err);
+        rc = defupd_client_write_report(client, "posture.json", text, strlen(text), err);
+    if (rc == DEFUPD_OK)
+        rc = ag_metrics_write(&ag_disk_posix, state_dir, text, err);
     free(local);
-    free(posture);
     defupd_status_free(status);
+    if (posture != NULL && text != NULL)
+        *posture = text;
+    else
+        free(text);
     return rc;
 }

@@ -124,6 +124,22 @@ defupd_code defupd_client_check(defupd_client *client, const defupd_request *req
     return run(client, DU_RUN_CHECK, request, report, err);
 }
 
+defupd_code defupd_client_explain(defupd_client *client, const defupd_request *request,
+                                  defupd_report **report, defupd_error *error)
+{
+    defupd_report *made = NULL;
+    defupd_request own;
+    defupd_code rc;
+
+    ENTER(client, error);
+    if (report != NULL)
+        *report = NULL;
+    DU_TRY(du_request_import(&own, request, err));
+    rc = du_explain(&client->ctx, &own, &made, err);
+    give_report(report, made);
+    return rc;
+}
+
 defupd_code defupd_client_update(defupd_client *client, const defupd_request *request,
                                  defupd_report **report, defupd_error *error)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/name.h"
+#include "base/when.h"
 #include "event/event.h"
 #include "fetch/fetch_priv.h"
 
@@ -137,9 +138,78 @@ uint32_t du_fetch_left_ms(const struct du_fetch *fetch)
     return (uint32_t)(fetch->total_timeout_ms - fetch->spent_ms);
 }
 
+/* --- sources that asked to be left alone --- */
+
+char *du_fetch_name(const char *url)
+{
+    struct du_source source = { 0 };
+    defupd_error ignored = { 0 };
+    char *name = NULL;
+
+    if (du_source_parse(&source, url, &ignored) == DEFUPD_OK)
+        name = du_take(&source.base);
+    du_source_free(&source);
+    return name;
+}
+
+void du_fetch_cool(struct du_fetch *fetch, size_t source, int64_t until)
+{
+    fetch->source[source].cool_until = until;
+}
+
+int64_t du_fetch_cooling(const struct du_fetch *fetch, size_t source)
+{
+    const int64_t until = fetch->source[source].cool_until;
+
+    return until > fetch->sys->now_s() ? until : 0;
+}
+
+int64_t du_fetch_all_cooling(const struct du_fetch *fetch)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < fetch->sources; i++) {
+        const int64_t until = du_fetch_cooling(fetch, i);
+
+        if (until == 0)
+            return 0;
+        if (first == 0 || until < first)
+            first = until;
+    }
+    return first;
+}
+
+static defupd_code cooling(const struct du_fetch *fetch, size_t source, defupd_error *err)
+{
+    char when[DU_TIME_TEXT];
+
+    du_time_format(when, fetch->source[source].cool_until);
+    return DU_FAIL(err, DEFUPD_E_COOL_DOWN, "%s: asked to be left alone until %s",
+                   fetch->source[source].base, when);
+}
+
+defupd_code du_fetch_cool_error(const struct du_fetch *fetch, defupd_error *err)
+{
+    size_t first = 0;
+
+    for (size_t i = 1; i < fetch->sources; i++) {
+        if (fetch->source[i].cool_until < fetch->source[first].cool_until)
+            first = i;
+    }
+    return cooling(fetch, first, err);
+}
+
+void du_fetch_on_cool(struct du_fetch *fetch, du_fetch_cool_fn fn, void *user)
+{
+    fetch->on_cool = fn;
+    fetch->cool_user = user;
+}
+
 defupd_code du_get(struct du_fetch *fetch, struct du_get *get, defupd_error *err)
 {
     const char *why = du_path_why_bad(get->path);
+    const size_t source = (size_t)(get->source - fetch->source);
+    defupd_code rc;
 
     get->status = 0;
     get->not_modified = false;
@@ -152,7 +222,13 @@ defupd_code du_get(struct du_fetch *fetch, struct du_get *get, defupd_error *err
         return DU_FAIL(err, DEFUPD_E_BUG, "path \"%s\" %s", get->path, why);
     if (fetch->tick.fn != NULL)
         DU_TRY(fetch->tick.fn(fetch->tick.user, 0, err));
-    return get->source->dir != NULL ? du_get_file(fetch, get, err) : du_get_http(fetch, get, err);
+    if (du_fetch_cooling(fetch, source) != 0)
+        return cooling(fetch, source, err);
+    rc = get->source->dir != NULL ? du_get_file(fetch, get, err) : du_get_http(fetch, get, err);
+    if ((rc == DEFUPD_E_RATE_LIMITED || rc == DEFUPD_E_MAINTENANCE) && get->retry_after_s > 0 &&
+        fetch->on_cool != NULL)
+        fetch->on_cool(fetch->cool_user, source, get->retry_after_s);
+    return rc;
 }
 
 bool du_get_again(const struct du_fetch *fetch, defupd_code code, long status)

@@ -52,6 +52,23 @@ size_t du_fetch_sources(const struct du_fetch *fetch);
 /* URL of a source for people: user name, password and query removed. Borrowed. */
 const char *du_fetch_source_name(const struct du_fetch *fetch, size_t source);
 
+/* The same of a URL that no handle has, yours to free(); NULL: it is none, or no memory. */
+char *du_fetch_name(const char *url);
+
+/* A source that asked to be left alone until then (Unix seconds by the wall clock): no request goes
+ * to it, DEFUPD_E_COOL_DOWN instead. */
+void du_fetch_cool(struct du_fetch *fetch, size_t source, int64_t until);
+/* Until when a source is to be left alone; 0: it may be asked now. */
+int64_t du_fetch_cooling(const struct du_fetch *fetch, size_t source);
+/* When the first of the sources may be asked; 0: one may be asked now, or there is none. */
+int64_t du_fetch_all_cooling(const struct du_fetch *fetch);
+/* DEFUPD_E_COOL_DOWN with that time. */
+DEFUPD_MUST_CHECK defupd_code du_fetch_cool_error(const struct du_fetch *fetch, defupd_error *err);
+/* Called when a 429 or 503 says for how long; the source is left alone when the callback says so by
+ * du_fetch_cool(). */
+typedef void (*du_fetch_cool_fn)(void *user, size_t source, uint32_t seconds);
+void du_fetch_on_cool(struct du_fetch *fetch, du_fetch_cool_fn fn, void *user);
+
 /* One small file into memory, from one source. */
 struct du_fetch_file {
     const char *path;   /* below the source's base URL; each part is percent-encoded here */
@@ -60,7 +77,7 @@ struct du_fetch_file {
     bool not_modified;  /* out: 304, `body` is empty */
     char etag_out[128]; /* out: ETag of the answer, "" if none or longer */
     long status;        /* out: HTTP status, 0 if there was no answer; 404 for a missing file:// */
-    uint32_t retry_after_s; /* out: Retry-After of a 429 or 503, capped at 7 days; else 0 */
+    uint32_t retry_after_s; /* out: Retry-After of a 429 or 503, capped at 24 hours; else 0 */
 };
 /* Blocks. On failure `body` is empty. Errors: -21xx (the message begins with the URL, without
  * credentials), DEFUPD_E_LIMIT (the buffer is smaller than bytes_max), DEFUPD_E_NOMEM, the tick's.
@@ -95,6 +112,7 @@ struct du_want {
  *                        transfer stopped there
  *   DEFUPD_E_DIGEST      right length, wrong content; or the source's file is shorter than signed
  *   DEFUPD_E_NO_SOURCE   there is none
+ *   DEFUPD_E_COOL_DOWN   all of them asked to be left alone; others are passed over
  *   DEFUPD_E_IO, DEFUPD_E_NO_SPACE   reading or writing `fd` failed; no further source was tried
  *   DEFUPD_E_NOMEM, the tick's
  */

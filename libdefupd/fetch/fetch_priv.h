@@ -8,7 +8,7 @@
 #include "fetch/fetch.h"
 
 #define DU_FETCH_REDIRECTS_MAX 5
-#define DU_FETCH_RETRY_AFTER_MAX_S (7U * 24 * 60 * 60)
+#define DU_FETCH_RETRY_AFTER_MAX_S (24U * 60 * 60)
 #define DU_FETCH_SIZE_UNKNOWN UINT64_MAX
 
 /* One place to read a repository from. */
@@ -16,6 +16,7 @@ struct du_source {
     char *base; /* URL without credentials and closing slashes; its name for people too */
     char *user, *password; /* decoded; NULL: none */
     char *dir;             /* of a file URL: the folder, decoded; else NULL */
+    int64_t cool_until;    /* to be left alone until then; 0: not */
 };
 
 struct du_fetch {
@@ -31,6 +32,8 @@ struct du_fetch {
     void *log_user;
     du_fetch_failed_fn on_failed;
     void *failed_user;
+    du_fetch_cool_fn on_cool;
+    void *cool_user;
     CURL *curl;   /* one handle for all requests */
     CURLM *multi; /* drives it, and keeps the connections */
     char detail[CURL_ERROR_SIZE];

@@ -219,8 +219,12 @@ static defupd_code try_sources(struct object *object, size_t first, size_t *sour
     defupd_code rc =
         DU_FAIL(err, DEFUPD_E_NO_SOURCE, "no source to fetch %s from", object->want->path);
 
+    if (du_fetch_all_cooling(fetch) != 0)
+        return du_fetch_cool_error(fetch, err);
     for (size_t i = 0; i < fetch->sources; i++) {
         object->source = (first % fetch->sources + i) % fetch->sources;
+        if (du_fetch_cooling(fetch, object->source) != 0)
+            continue;
         rc = try_source(object, fetched, err);
         if (rc == DEFUPD_OK)
             *source = object->source;

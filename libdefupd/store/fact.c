@@ -11,6 +11,7 @@
 
 #define HEADER "defupd-fact 1\n"
 #define SUM "sum "
+#define SOURCE_NAME 32
 #define SUM_LINE (sizeof SUM - 1 + DU_SHA256_HEX + 1)
 
 static bool key_ok(const char *key, size_t len)
@@ -78,7 +79,7 @@ defupd_code du_fact_print(const struct du_fact *fact, struct du_buf *out, defupd
 static const char *const folders[] = {
     [DU_FACT_HOLD] = "holds",        [DU_FACT_QUARANTINE] = "quarantine",
     [DU_FACT_DISTRUST] = "distrust", [DU_FACT_SCHEDULE] = "schedule",
-    [DU_FACT_TRIAL] = "trial",
+    [DU_FACT_SOURCE] = "sources",    [DU_FACT_TRIAL] = "trial",
 };
 
 /* "agent", which no component may be called, is the run as a whole. */
@@ -88,6 +89,8 @@ static bool name_ok(enum du_fact_kind kind, const char *name)
 
     if (kind == DU_FACT_TRIAL)
         return du_version_parse(name, &number);
+    if (kind == DU_FACT_SOURCE)
+        return strlen(name) == SOURCE_NAME && strspn(name, "0123456789abcdef") == SOURCE_NAME;
     return du_name_ok(name) || (kind == DU_FACT_SCHEDULE && strcmp(name, "agent") == 0);
 }
 

@@ -309,10 +309,10 @@ static defupd_code make_layout(struct du_store *store, defupd_error *err)
     static const struct {
         const char *name;
         mode_t mode;
-    } folder[] = { { "trust", 0755 },    { "versions", 0755 }, { "generations", 0755 },
-                   { "trial", 0755 },    { "holds", 0755 },    { "quarantine", 0755 },
-                   { "distrust", 0755 }, { "schedule", 0755 }, { "downloads", 0700 },
-                   { "staging", 0700 } };
+    } folder[] = { { "trust", 0755 },     { "versions", 0755 }, { "generations", 0755 },
+                   { "trial", 0755 },     { "holds", 0755 },    { "quarantine", 0755 },
+                   { "distrust", 0755 },  { "schedule", 0755 }, { "sources", 0755 },
+                   { "downloads", 0700 }, { "staging", 0700 } };
 
     for (size_t i = 0; i < sizeof folder / sizeof folder[0]; i++) {
         DU_AUTO_FD fd = -1;

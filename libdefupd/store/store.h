@@ -289,13 +289,14 @@ enum du_fact_kind {
     DU_FACT_QUARANTINE,
     DU_FACT_DISTRUST,
     DU_FACT_SCHEDULE,
+    DU_FACT_SOURCE,
     DU_FACT_TRIAL
 };
 enum du_fact_state { DU_FACT_ABSENT, DU_FACT_READ, DU_FACT_UNREADABLE };
 
 /* Never fails: a file that is damaged, too large or from a newer format is UNREADABLE, and the
  * caller takes the safe side. `name` is a component; for trials, a generation's number; for
- * schedules also "agent". */
+ * sources, 32 hex digits; for schedules also "agent". */
 enum du_fact_state du_store_fact_read(const struct du_store *store, enum du_fact_kind kind,
                                       const char *name, struct du_fact *fact);
 /* The names that have a fact of this kind, ascending; yours to du_names_free(). */

@@ -383,8 +383,8 @@ static defupd_code sweep_tmp(const struct du_store *store, const char *folder, i
 
 static void sweep_small(const struct du_store *store, int64_t now, unsigned *failures)
 {
-    static const char *const locked[] = { "holds", "quarantine", "distrust",   "schedule",
-                                          "trial", "trust",      "trust/roots" };
+    static const char *const locked[] = { "holds",   "quarantine", "distrust", "schedule",
+                                          "sources", "trial",      "trust",    "trust/roots" };
     defupd_error why;
 
     if (sweep_trials(store, failures, &why) != DEFUPD_OK)

@@ -16,6 +16,8 @@ static defupd_code fill(struct du_fact *fact, const struct du_attempt *attempt, 
     (void)snprintf(code, sizeof code, "%d", (int)attempt->code);
     if (contact)
         DU_TRY(du_fact_set_u64(fact, "last-contact", (uint64_t)attempt->at, err));
+    if (attempt->next > 0 && attempt->code != DEFUPD_E_CANCELLED)
+        DU_TRY(du_fact_set_u64(fact, "next-attempt", (uint64_t)attempt->next, err));
     if (!counts)
         return DEFUPD_OK;
     DU_TRY(du_fact_set_u64(fact, "last-attempt", (uint64_t)attempt->at, err));
@@ -56,7 +58,7 @@ void du_attempt_write(struct du_run *run, const char *name, const struct du_atte
     DU_AUTO_FACT fact = { 0 };
     defupd_error err = { 0 };
 
-    if (!counts && !contact)
+    if (!counts && !contact && attempt->next == 0)
         return;
     /* Unreadable means due now: it begins anew. */
     if (du_store_fact_read(store, DU_FACT_SCHEDULE, name, &fact) == DU_FACT_UNREADABLE)

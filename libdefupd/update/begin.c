@@ -83,6 +83,7 @@ defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defup
     const struct du_tick tick = du_run_tick(run);
     DU_TRY(du_store_lock(&ctx->store, ctx->options->lock_wait_ms, &tick, err));
     DU_TRY(du_store_host_id(&ctx->store, run->host_id, err));
+    du_day_begin(run);
     return find_current(run, err);
 }
 

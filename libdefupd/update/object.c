@@ -94,10 +94,12 @@ static defupd_code fetch_missing(struct du_run *run, const struct wanted *wanted
     du_object_path(path, object->sha256);
     memcpy(want.sha256, object->sha256, DU_SHA256_BYTES);
     DU_TRY(du_store_download_open(store, object->sha256, true, &complete, &part, err));
+    du_day_fetching(run, object);
     rc = du_fetch_object(run->fetch, run->source, part, &want, &source, &fetched, err);
     run->report->fetched += fetched;
     tell_fetched(run, wanted, rc == DEFUPD_OK ? du_fetch_source_name(run->fetch, source) : NULL,
                  fetched, since_ms, rc == DEFUPD_OK ? NULL : err);
+    du_day_fetched(run, fetched);
     if (rc != DEFUPD_OK)
         return du_err_prefix(err, "%s", wanted->what);
     DU_TRY(du_store_download_done(store, object->sha256, part, err));

@@ -128,12 +128,11 @@ static bool refused(void *user, const struct du_object *object)
     return du_distrust_has_delta(&part->distrust, object->sha256);
 }
 
-/* What the budget leaves for this part: what the others of the run take is gone. */
-static uint64_t budget_left(const struct du_run *run, const struct du_part *part)
+/* What a budget leaves for this part: `taken`, and what the others of the run will take, is gone.
+ */
+static uint64_t budget_left(const struct du_run *run, const struct du_part *part, uint64_t budget,
+                            uint64_t taken)
 {
-    const uint64_t budget = run->ctx->options->budget_bytes;
-    uint64_t taken = run->report->fetched;
-
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *other = &run->part[i];
 
@@ -242,7 +241,10 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     /* Without network nothing is fetched, and what is missing is not a matter of bytes. */
     facts.metered = (options->flags & DEFUPD_CLIENT_METERED) != 0 && run->kind != DU_RUN_INSTALL;
     facts.has_budget = options->budget_bytes != 0 && run->kind != DU_RUN_INSTALL;
-    facts.budget = budget_left(run, part);
+    facts.budget = budget_left(run, part, options->budget_bytes, run->report->fetched);
+    facts.has_day = options->bytes_per_day != 0 && run->kind != DU_RUN_INSTALL;
+    facts.day = budget_left(run, part, options->bytes_per_day, run->day_used);
+    facts.day_ends = du_day_ends(run);
     facts.over_budget = (run->request->flags & DEFUPD_REQUEST_OVER_BUDGET) != 0;
     facts.through_max = options->max_tree_bytes;
     facts.have = have;

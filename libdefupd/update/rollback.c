@@ -272,16 +272,36 @@ static bool leaves_skip(const struct du_part *part)
     return part->staged && part->row->item.to_version < part->installed;
 }
 
-static defupd_code switch_back(struct back *back, defupd_error *err)
+/* Ask the product of each component that goes back; one that does not want to stays. */
+static defupd_code quiesce(struct back *back, bool *any, defupd_error *err)
 {
     struct du_run *run = &back->run;
-    bool switched = false, any = false;
+
+    for (size_t i = 0; i < run->parts; i++) {
+        struct du_part *part = &run->part[i];
+        defupd_error own = { 0 };
+
+        if (part->staged && du_hook_pre(run, part, &own) != DEFUPD_OK) {
+            du_report_fail(part->row, &own);
+            if (own.code == DEFUPD_E_CANCELLED || own.code == DEFUPD_E_NOMEM) {
+                *err = own;
+                return own.code;
+            }
+            part->staged = false;
+            DU_TRY(
+                du_generation_put(&back->next, du_generation_find(&run->current, part->name), err));
+        }
+        *any = *any || part->staged;
+    }
+    return DEFUPD_OK;
+}
+
+static defupd_code make_current(struct back *back, defupd_error *err)
+{
+    struct du_run *run = &back->run;
+    bool switched = false;
     defupd_code rc = DEFUPD_OK;
 
-    for (size_t i = 0; i < run->parts; i++)
-        any = any || run->part[i].staged;
-    if (!any)
-        return DEFUPD_OK;
     for (size_t i = 0; i < run->parts && rc == DEFUPD_OK; i++) {
         if (leaves_skip(&run->part[i]))
             rc = set_skip(back, &run->part[i], run->part[i].installed, err);
@@ -302,6 +322,19 @@ static defupd_code switch_back(struct back *back, defupd_error *err)
     return rc;
 }
 
+static defupd_code switch_back(struct back *back, defupd_error *err)
+{
+    struct du_run *run = &back->run;
+    bool any = false;
+    defupd_code rc = quiesce(back, &any, err);
+
+    if (rc == DEFUPD_OK && any)
+        rc = make_current(back, err);
+    for (size_t i = 0; i < run->parts; i++)
+        du_hook_post(run, &run->part[i], rc == DEFUPD_OK ? NULL : err);
+    return rc;
+}
+
 static defupd_code work(struct back *back, defupd_error *err)
 {
     const struct du_generation *current = &back->run.current;
@@ -319,6 +352,7 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
 {
     DU_AUTO(back_free) struct back back = { .run = { .kind = DU_RUN_INSTALL, .trust_dir = -1 } };
     struct du_run *run = &back.run;
+    const struct du_report_row *failure;
     defupd_code rc;
 
     DU_TRY(du_run_begin(run, ctx, request, err));
@@ -331,14 +365,18 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
             du_report_fail(part->row, err);
         attempt.code = part->row->item.code;
         attempt.text = part->row->text;
+        if (part->row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
+            (part->row->item.code == DEFUPD_OK || part->row->item.code == DEFUPD_E_HOOK))
+            du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, part->row);
         if (part->row->item.code != DEFUPD_OK)
             du_run_event(run, DEFUPD_EVENT_FAILED, part->row);
-        else if (part->row->item.progress == DEFUPD_PROGRESS_ACTIVE)
-            du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, part->row);
         if ((request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
             du_attempt_write(run, part->name, &attempt, false);
     }
     du_run_sweep(run);
+    failure = du_report_failure(run->report);
+    if (rc == DEFUPD_OK && failure != NULL)
+        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
     *report = du_take(&run->report);
     return rc;
 }

@@ -226,16 +226,24 @@ static void source_asked(const struct du_run *run, const char *source, defupd_co
                                   .duration_ms = run->ctx->sys->monotonic_ms() - since_ms });
 }
 
-/* Sources in order until one serves metadata and manifests that verify. */
+/* Sources in order until one serves metadata and manifests that verify. One that asked to be left
+ * alone is passed over, whoever orders; what another one failed by is then the news. */
 static defupd_code ask_sources(struct du_run *run, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
     defupd_code rc = DEFUPD_OK;
 
+    if (du_fetch_all_cooling(run->fetch) != 0)
+        return du_fetch_cool_error(run->fetch, err);
     for (size_t i = 0; i < count; i++) {
         const char *name = du_fetch_source_name(run->fetch, i);
         const uint64_t since_ms = run->ctx->sys->monotonic_ms();
 
+        if (du_fetch_cooling(run->fetch, i) != 0) {
+            du_log(&run->ctx->events, DEFUPD_LEVEL_INFO, "update",
+                   "%s is passed over: it asked to be left alone", name);
+            continue;
+        }
         du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
@@ -271,7 +279,7 @@ defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err)
         return DU_FAIL(err, DEFUPD_E_NO_SOURCE, "no source to update from");
     DU_TRY(du_fetch_new(&run->fetch, &options, err));
     du_fetch_on_failed(run->fetch, source_failed, run);
-    return DEFUPD_OK;
+    return du_cool_begin(run, err);
 }
 
 static defupd_code learn(struct du_run *run, defupd_error *err)
@@ -332,24 +340,6 @@ static defupd_code make_plans(struct du_run *run, defupd_error *err)
     return DEFUPD_OK;
 }
 
-static bool is_going(const struct du_part *part)
-{
-    return part->plan.target != NULL && part->plan.action != DEFUPD_ACTION_NONE &&
-           part->row->item.code == DEFUPD_OK;
-}
-
-/* Withdrawn, nothing replaces it, and policy wants it gone. */
-static bool is_leaving(const struct du_part *part)
-{
-    return part->plan.action == DEFUPD_ACTION_REMOVE && part->row->item.code == DEFUPD_OK;
-}
-
-/* Does the next generation differ in this component? */
-static bool is_moving(const struct du_part *part)
-{
-    return (is_going(part) && part->staged) || is_leaving(part);
-}
-
 /* --- fetch and stage --- */
 
 static defupd_code fetch_objects(struct du_run *run, struct du_part *part, defupd_error *err)
@@ -388,7 +378,7 @@ static defupd_code for_each_going(struct du_run *run,
         defupd_error own = { 0 };
         defupd_code rc;
 
-        if (!is_going(part))
+        if (!du_part_is_going(part))
             continue;
         rc = work(run, part, &own);
         if (rc == DEFUPD_OK)
@@ -407,7 +397,7 @@ static defupd_code download_parts(struct du_run *run, defupd_error *err)
     uint64_t total = 0;
 
     for (size_t i = 0; i < run->parts; i++) {
-        if (is_going(&run->part[i]) && !run->part[i].plan.on_disk) {
+        if (du_part_is_going(&run->part[i]) && !run->part[i].plan.on_disk) {
             total += run->part[i].plan.bytes;
             du_run_event(run, DEFUPD_EVENT_DOWNLOADING, run->part[i].row);
         }
@@ -429,118 +419,6 @@ static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_e
     return DEFUPD_OK;
 }
 
-/* --- activate --- */
-
-static defupd_code put_member(struct du_generation *next, const struct du_part *part,
-                              defupd_error *err)
-{
-    const struct du_release *target = part->plan.target;
-    struct du_member member = { .version = target->version, .published = target->published };
-
-    memcpy(member.component, part->name, sizeof member.component);
-    memcpy(member.label, target->label, sizeof member.label);
-    memcpy(member.tree, target->tree, DU_SHA256_BYTES);
-    return du_generation_put(next, &member, err);
-}
-
-/* The current members and every staged part, without those whose needs then do not hold. */
-static defupd_code compose(struct du_run *run, struct du_generation *next, size_t *count,
-                           defupd_error *err)
-{
-    bool again = true;
-
-    while (again) {
-        again = false;
-        *count = 0;
-        du_generation_free(next);
-        for (size_t i = 0; i < run->current.count; i++)
-            DU_TRY(du_generation_put(next, &run->current.member[i], err));
-        for (size_t i = 0; i < run->parts; i++) {
-            if (!is_moving(&run->part[i]))
-                continue;
-            if (is_leaving(&run->part[i]))
-                du_generation_drop(next, run->part[i].name);
-            else
-                DU_TRY(put_member(next, &run->part[i], err));
-            (*count)++;
-        }
-        for (size_t i = 0; i < run->parts; i++) {
-            struct du_part *part = &run->part[i];
-            const struct du_need *unmet = NULL;
-            defupd_error own = { 0 };
-
-            if (!is_going(part) || !part->staged || du_part_needs_hold(run, part, next, &unmet))
-                continue;
-            (void)DU_FAIL(&own, DEFUPD_E_NEEDS, "%s %" PRIu64 " needs %s %" PRIu64 " or newer",
-                          part->name, part->plan.target->version, unmet->name, unmet->min);
-            du_report_fail(part->row, &own);
-            again = true;
-        }
-    }
-    return DEFUPD_OK;
-}
-
-static const char *reason_of(const struct du_run *run)
-{
-    const char *reason = run->current.number == 0 ? "install" : run->lost ? "repair" : "update";
-
-    for (size_t i = 0; i < run->parts; i++) {
-        if (is_moving(&run->part[i]) && (run->part[i].plan.action == DEFUPD_ACTION_REPLACE ||
-                                         run->part[i].plan.action == DEFUPD_ACTION_REMOVE))
-            reason = "withdrawal";
-    }
-    return reason;
-}
-
-/* A version that was named is wanted: the skip that a rollback left has done its work. */
-static void clear_skip(struct du_run *run, const struct du_part *part)
-{
-    DU_AUTO_FACT fact = { 0 };
-    defupd_error err = { 0 };
-
-    if (part->named == 0 || part->skip != part->named ||
-        du_store_fact_read(&run->ctx->store, DU_FACT_HOLD, part->name, &fact) != DU_FACT_READ)
-        return;
-    if (du_fact_set(&fact, "skip", NULL, &err) != DEFUPD_OK ||
-        du_store_fact_write(&run->ctx->store, DU_FACT_HOLD, part->name, &fact, &err) != DEFUPD_OK)
-        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
-               "%s: the skip of %" PRIu64 " could not be removed: %s", part->name, part->skip,
-               err.message);
-}
-
-static defupd_code activate(struct du_run *run, defupd_error *err)
-{
-    DU_AUTO_GENERATION next = { 0 };
-    bool switched = false;
-    size_t count = 0;
-    defupd_code rc;
-
-    DU_TRY(compose(run, &next, &count, err));
-    if (count == 0 && (!run->lost || next.count == 0))
-        return DEFUPD_OK;
-    if (atomic_load(&run->ctx->cancel))
-        return DU_FAIL(err, DEFUPD_E_CANCELLED, "cancelled; what was downloaded is kept");
-    (void)snprintf(next.reason, sizeof next.reason, "%s", reason_of(run));
-    rc = du_store_activate(&run->ctx->store, &next, run->now, &switched, err);
-    if (rc != DEFUPD_OK)
-        (void)du_err_prefix(err, "activating generation %" PRIu64, next.number);
-    if (switched)
-        run->report->generation = next.number;
-    for (size_t i = 0; i < run->parts; i++) {
-        struct du_part *part = &run->part[i];
-
-        if (!is_moving(part))
-            continue;
-        if (switched)
-            part->row->item.progress = DEFUPD_PROGRESS_ACTIVE;
-        if (rc != DEFUPD_OK)
-            du_report_fail(part->row, err);
-        else
-            clear_skip(run, part);
-    }
-    return rc;
-}
-
 /* --- the whole --- */
 
 static defupd_code work(struct du_run *run, defupd_error *err)
@@ -554,8 +432,8 @@ static defupd_code work(struct du_run *run, defupd_error *err)
     if (run->kind == DU_RUN_DOWNLOAD)
         return DEFUPD_OK;
     DU_TRY(for_each_going(run, stage_part, err));
-    DU_TRY(activate(run, err));
-    return DEFUPD_OK;
+    DU_TRY(for_each_going(run, du_hook_validate, err));
+    return du_run_activate(run, err);
 }
 
 /* Up to date: what was meant to become active did, or a source had nothing for what is installed. A
@@ -573,13 +451,18 @@ static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
 {
     struct du_report_row *row = part->row;
 
+    const bool active = row->item.progress == DEFUPD_PROGRESS_ACTIVE;
+
+    /* A product that does not go on is a failure, beside an update that succeeded. */
+    if (active && (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
+        du_run_event(run, DEFUPD_EVENT_SUCCEEDED, row);
     if (row->item.code != DEFUPD_OK)
         du_run_event(run, DEFUPD_EVENT_FAILED, row);
-    else if (row->item.progress == DEFUPD_PROGRESS_ACTIVE)
-        du_run_event(run, DEFUPD_EVENT_SUCCEEDED, row);
+    else if (active)
+        return;
     else if (row->item.reason == DEFUPD_REASON_WITHDRAWN)
         du_run_event(run, DEFUPD_EVENT_WITHDRAWN, row);
-    else if (rc == DEFUPD_OK && !is_going(part) && !is_leaving(part))
+    else if (rc == DEFUPD_OK && !du_part_is_going(part) && !du_part_is_leaving(part))
         du_run_event(run, DEFUPD_EVENT_UNCHANGED, row);
 }
 
@@ -654,10 +537,15 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
     struct du_attempt whole = {
         .at = run->now, .code = rc, .text = err->message, .source = run->report->source
     };
+    const defupd_client_options *options = run->ctx->options;
 
     if (rc == DEFUPD_OK)
         fill_whole(run, &whole);
     whole.success = whole.code == DEFUPD_OK ? run->now : 0;
+    whole.next = whole.code == DEFUPD_OK ? options->next_on_success : options->next_on_failure;
+    if (whole.code != DEFUPD_OK && whole.next != 0 && run->fetch != NULL &&
+        du_fetch_all_cooling(run->fetch) > whole.next)
+        whole.next = du_fetch_all_cooling(run->fetch);
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const bool active = part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
@@ -671,6 +559,7 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
                                         .code = part->row->item.code,
                                         .text = part->row->text,
                                         .source = run->report->source,
+                                        .next = whole.next,
                                         .version = part->row->item.to_version,
                                         .path = active ? part->row->how : NULL };
         du_attempt_write(run, part->name, &own, false);
@@ -703,4 +592,22 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
         rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
     *report = du_take(&run.report);
     return rc;
+}
+
+/* The same decisions over the metadata in the store. A component's own failure stays in its row: it
+ * is part of the answer. */
+defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
+                       defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(du_run_end)
+    struct du_run run = { .kind = DU_RUN_CHECK, .trust_dir = -1, .read_only = true };
+
+    DU_TRY(du_run_begin(&run, ctx, request, err));
+    DU_TRY(du_bind_trust_if_sound(&run, err));
+    if (run.trust == NULL || !du_store_host_id_peek(&ctx->store, run.host_id))
+        return DU_FAIL(err, DEFUPD_E_NO_ROOT, "%s knows of no release yet", ctx->store.path);
+    DU_TRY(load_parts(&run, err));
+    DU_TRY(make_plans(&run, err));
+    *report = du_take(&run.report);
+    return DEFUPD_OK;
 }

@@ -42,6 +42,7 @@ struct du_part {
     uint64_t pin, skip;
     bool held;
     bool held_by_policy, pinned_by_policy;
+    bool told_to_wait; /* its product was asked to be quiet, and waits to be told to go on */
 };
 
 struct du_run {
@@ -65,6 +66,8 @@ struct du_run {
     struct du_plan_facts facts; /* what is the same for every component */
     struct du_engine *engine;
     struct du_installed *other;
+
+    uint64_t day_used; /* object bytes fetched today, when there is a limit */
 
     uint32_t phase; /* defupd_phase of progress events */
     uint64_t done, total;
@@ -179,6 +182,49 @@ DEFUPD_MUST_CHECK defupd_code du_version_check(struct du_run *run, const char *c
                                                const unsigned char tree[DU_SHA256_BYTES],
                                                defupd_error *err);
 
+/* --- activate.c --- */
+/* A release is to be taken, and nothing has failed yet. */
+bool du_part_is_going(const struct du_part *part);
+/* Withdrawn, nothing replaces it, and policy wants it gone. */
+bool du_part_is_leaving(const struct du_part *part);
+/* Does the next generation differ in this component? */
+bool du_part_is_moving(const struct du_part *part);
+/* Switch to a generation with all that is staged. */
+DEFUPD_MUST_CHECK defupd_code du_run_activate(struct du_run *run, defupd_error *err);
+
+/* --- hook.c: nothing happens where the options name no hook --- */
+/* DEFUPD_E_VALIDATION: refused, and in quarantine now. _POSTPONED, _HOOK: it stays for now.
+ * _CANCELLED, _NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_hook_validate(struct du_run *run, struct du_part *part,
+                                               defupd_error *err);
+/* DEFUPD_E_POSTPONED, _HOOK, _CANCELLED, _NOMEM. du_hook_post() must follow in any case. */
+DEFUPD_MUST_CHECK defupd_code du_hook_pre(struct du_run *run, struct du_part *part,
+                                          defupd_error *err);
+/* run_failed: NULL, or why the run fails that had begun the switch. */
+void du_hook_post(struct du_run *run, struct du_part *part, const defupd_error *run_failed);
+
+/* --- quarantine.c: failures to write are logged --- */
+bool du_quarantine_has(const struct du_fact *fact, uint64_t version);
+void du_quarantine_add(struct du_run *run, const char *component, uint64_t version,
+                       const char *why);
+void du_quarantine_drop(struct du_run *run, const char *component, uint64_t version);
+
+/* --- cool.c: sources that asked to be left alone --- */
+/* Tell run->fetch what is known, and keep what it hears. */
+DEFUPD_MUST_CHECK defupd_code du_cool_begin(struct du_run *run, defupd_error *err);
+/* When the first of the options' sources may be asked; 0: one may be asked now, or there is none.
+ */
+int64_t du_cool_until(const struct du_context *ctx);
+
+/* --- day.c --- */
+int64_t du_day_ends(const struct du_run *run);
+/* By schedule/agent, without what a killed process was fetching. */
+uint64_t du_day_used(const struct du_fact *fact, int64_t now);
+void du_day_begin(struct du_run *run);
+/* Around the fetching of an object. */
+void du_day_fetching(struct du_run *run, const struct du_object *object);
+void du_day_fetched(struct du_run *run, uint64_t bytes);
+
 /* --- attempt.c: facts about attempts --- */
 struct du_attempt {
     int64_t at;
@@ -186,6 +232,7 @@ struct du_attempt {
     defupd_code code;
     const char *text;
     const char *source;
+    int64_t next;     /* when the next one is planned; 0: keep what is known */
     uint64_t version; /* that became active, by `path` (for people); NULL when none did */
     const char *path;
 };

@@ -294,7 +294,7 @@ static defupd_code read_installed(const struct du_run *run, const struct du_memb
 
 /* What a state is decided from, beside the status itself. */
 struct finding {
-    bool disabled, withdrawn, unlicensed;
+    bool disabled, withdrawn, unlicensed, damaged, quarantined;
 };
 
 /* The first thing that is said stays: it is the stronger one. */
@@ -374,10 +374,126 @@ static void read_manifest(struct du_run *run, struct status_row *row, struct fin
     read_licence(run, row, newest != NULL ? newest : installed, finding);
 }
 
+/* Files of the installed version were found damaged, and nobody has repaired them yet. */
+static void read_damage(const struct du_run *run, struct status_row *row, struct finding *finding)
+{
+    DU_AUTO(du_distrust_free) struct du_distrust distrust = { 0 };
+    defupd_error ignored = { 0 };
+
+    if (row->status.version == 0 ||
+        du_distrust_read(run, row->name, &distrust, &ignored) != DEFUPD_OK ||
+        !du_distrust_has_version(&distrust, row->status.version))
+        return;
+    finding->damaged = true;
+    row->status.last_error = DEFUPD_E_DAMAGED;
+    (void)snprintf(row->error_text, sizeof row->error_text,
+                   "files of %s %" PRIu64 " are damaged; 'defupd verify --repair' mends them",
+                   row->name, row->status.version);
+}
+
+/* Is the newest release one that this host refuses? */
+static void read_quarantine(const struct du_run *run, struct status_row *row,
+                            struct finding *finding)
+{
+    const uint64_t newest = row->status.available;
+    char why[400], version[DU_VERSION_TEXT + 1];
+    const char *cause = "";
+    DU_AUTO_FACT fact = { 0 };
+
+    if (newest == 0 || newest == row->status.version ||
+        du_store_fact_read(&run->ctx->store, DU_FACT_QUARANTINE, row->name, &fact) !=
+            DU_FACT_READ ||
+        !du_quarantine_has(&fact, newest))
+        return;
+    finding->quarantined = true;
+    (void)snprintf(version, sizeof version, "%" PRIu64 " ", newest);
+    if (du_fact_get(&fact, "why", why, sizeof why) != NULL &&
+        strncmp(why, version, strlen(version)) == 0)
+        cause = why + strlen(version);
+    say_notice(row, "%" PRIu64 " is in quarantine%s%.120s", newest, cause[0] != '\0' ? ": " : "",
+               cause);
+}
+
+/* Nothing newer is known to be so, however well it was looked for. */
+static void read_expiry(const struct du_run *run, struct status_row *row)
+{
+    static const char *const roles[] = { "timestamp", "snapshot", "targets" };
+    char when[DU_TIME_TEXT];
+    int64_t first = 0;
+
+    for (size_t i = 0; run->trust != NULL && i < sizeof roles / sizeof roles[0]; i++) {
+        const int64_t expires = du_trust_expires(run->trust, roles[i]);
+        if (expires != 0 && (first == 0 || expires < first))
+            first = expires;
+    }
+    if (row->status.version == 0 || first == 0 || first > run->now)
+        return;
+    du_time_format(when, first);
+    say_notice(row, "its metadata expired at %s: no source has told since whether there is news",
+               when);
+}
+
+/* --- time --- */
+
+/* So long ago; -1 for what is in the future by more than clocks may differ: it says nothing. */
+static int64_t age_of(const struct du_run *run, int64_t when)
+{
+    if (when > run->now)
+        return when - run->now <= DU_CLOCK_SLACK_S ? 0 : -1;
+    return run->now - when;
+}
+
+static bool is_stale(const struct du_run *run, const defupd_component_status *status)
+{
+    const uint64_t most = du_rule_of(run->ctx->options, status->name)->max_age_s;
+    const int64_t since = status->last_success != 0 ? status->last_success : status->installed;
+
+    return most != 0 && status->version != 0 && age_of(run, since) >= 0 &&
+           (uint64_t)age_of(run, since) > most;
+}
+
+/* One poll that met a source in a bad moment is no alarm: the next one is not far. What no source
+ * is to blame for is told at once. */
+static bool is_failing(const struct du_run *run, const defupd_component_status *status)
+{
+    const uint64_t interval = run->ctx->options->interval_s;
+    const defupd_code code = (defupd_code)status->last_error;
+    uint64_t two;
+
+    if (code == DEFUPD_OK)
+        return false;
+    if (interval == 0 || status->version == 0 || status->last_success == 0 ||
+        (!du_code_next_source(code) && defupd_code_group(code) != DEFUPD_GROUP_LATER))
+        return true;
+    if (!du_add(interval, interval, &two))
+        two = UINT64_MAX;
+    return age_of(run, status->last_success) < 0 ||
+           (uint64_t)age_of(run, status->last_success) >= two;
+}
+
+static bool is_due(const struct du_run *run, const defupd_component_status *status)
+{
+    const uint64_t interval = run->ctx->options->interval_s;
+    const uint64_t slack = interval / 4 > 60 ? interval / 4 : 60;
+    uint64_t least = slack;
+    int64_t age;
+
+    if (interval == 0)
+        return false;
+    if (status->next_attempt != 0) {
+        age = status->next_attempt > run->now ? 0 : run->now - status->next_attempt;
+        return (uint64_t)age > slack;
+    }
+    age = age_of(run, status->last_attempt);
+    return status->last_attempt == 0 ||
+           (du_add(interval, slack, &least) && age >= 0 && (uint64_t)age > least);
+}
+
+/* The gravest first: what is not looked after, what must not stay as it is, what does not work,
+ * what is kept back, what is late. */
 static defupd_state decide_state(const struct du_run *run, const defupd_component_status *status,
                                  const struct finding *finding, bool busy)
 {
-    (void)run;
     if (finding->disabled)
         return DEFUPD_STATE_DISABLED;
     if (busy)
@@ -386,11 +502,20 @@ static defupd_state decide_state(const struct du_run *run, const defupd_componen
         return DEFUPD_STATE_WITHDRAWN;
     if (finding->unlicensed)
         return DEFUPD_STATE_UNLICENSED;
-    if (status->last_error != DEFUPD_OK)
+    if (finding->damaged)
+        return DEFUPD_STATE_FAILING;
+    if (is_stale(run, status))
+        return DEFUPD_STATE_STALE;
+    if (finding->quarantined &&
+        (status->last_error == DEFUPD_OK || status->last_error == DEFUPD_E_VALIDATION))
+        return DEFUPD_STATE_QUARANTINED;
+    if (is_failing(run, status))
         return DEFUPD_STATE_FAILING;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
         return DEFUPD_STATE_HELD;
-    return status->version == 0 ? DEFUPD_STATE_NEVER : DEFUPD_STATE_FRESH;
+    if (status->version == 0)
+        return DEFUPD_STATE_NEVER;
+    return is_due(run, status) ? DEFUPD_STATE_DUE : DEFUPD_STATE_FRESH;
 }
 
 static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
@@ -409,6 +534,9 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
     read_holds(run, row);
     read_rule(run, row);
     read_manifest(run, row, &finding);
+    read_damage(run, row, &finding);
+    read_quarantine(run, row, &finding);
+    read_expiry(run, row);
     row->status.state =
         (int32_t)decide_state(run, &row->status, &finding, status->store.busy_pid != 0);
     return DEFUPD_OK;
@@ -488,7 +616,9 @@ static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_
     if (du_store_fact_read(store, DU_FACT_SCHEDULE, "agent", &fact) == DU_FACT_READ) {
         status->store.last_error = get_code(&fact);
         status->store.last_contact = get_time(&fact, "last-contact");
+        status->store.day_bytes = du_day_used(&fact, run->now);
     }
+    status->store.cool_until = du_cool_until(run->ctx);
     return DEFUPD_OK;
 }
 

@@ -40,6 +40,8 @@ enum du_run_kind { DU_RUN_CHECK, DU_RUN_DOWNLOAD, DU_RUN_INSTALL, DU_RUN_UPDATE 
 DEFUPD_MUST_CHECK defupd_code du_run(struct du_context *ctx, enum du_run_kind kind,
                                      const defupd_request *request, defupd_report **report,
                                      defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
+                                         defupd_report **report, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
                                           defupd_report **report, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_verify(struct du_context *ctx, const defupd_request *request,

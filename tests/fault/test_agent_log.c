@@ -5,6 +5,7 @@
 #include "agent_disk.h"
 #include "report/logfile.h"
 #include "report/record.h"
+#include "report/report.h"
 #include "report/sequence.h"
 #include "t.h"
 
@@ -207,6 +208,38 @@ static void a_record_on_a_failing_disk_does_no_harm(void)
     }
 }
 
+static void metrics_on_a_failing_disk_are_the_old_or_the_new_ones(void)
+{
+    static const char posture[] = "{\"connected\": true, \"running\": false, \"engines\": [],"
+                                  " \"time\": %d}";
+    char state[256];
+
+    T_CHECK(getcwd(state, sizeof state) != NULL);
+    for (int mode = 0; mode < 4; mode++) {
+        fault_short = mode > 1;
+        for (struct fault f = fault_start(mode % 2 ? FAULT_FROM_THEN_ON : FAULT_ONCE, ENOSPC);
+             fault_round(&f);) {
+            char text[128];
+            defupd_error err = { 0 };
+            defupd_code rc;
+
+            fault_stop(&f);
+            T_CHECK(t_shell("rm -rf metrics") == 0);
+            (void)snprintf(text, sizeof text, posture, 1);
+            T_OK(ag_metrics_write(&ag_disk_posix, state, text, &err), &err);
+            f.armed = true;
+            (void)snprintf(text, sizeof text, posture, 2);
+            rc = ag_metrics_write(&fault_disk, state, text, &err);
+            fault_stop(&f);
+            T_CHECK(rc == DEFUPD_OK || (rc == DEFUPD_E_IO && err.message[0] != '\0'));
+            T_CHECK(t_shell("grep -qx 'defupd_report_timestamp_seconds %d' metrics/defupd.prom && "
+                            "[ $(grep -c ^defupd metrics/defupd.prom) = 11 ]",
+                            rc == DEFUPD_OK ? 2 : 1) == 0);
+        }
+    }
+    fault_short = false;
+}
+
 int main(void)
 {
     T_RUN(a_line_that_was_taken_is_there_whatever_fails);
@@ -214,5 +247,6 @@ int main(void)
     T_RUN(a_crash_in_rotation_loses_nothing);
     T_RUN(a_number_is_never_given_twice);
     T_RUN(a_record_on_a_failing_disk_does_no_harm);
+    T_RUN(metrics_on_a_failing_disk_are_the_old_or_the_new_ones);
     return T_DONE();
 }

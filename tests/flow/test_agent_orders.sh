@@ -124,12 +124,13 @@ a_client_that_goes_away_stops_nothing() {
     gated_source 'objects/*'
     policy_is 'interval-s 0'
     start_agent
-    d forceupdate >left 2>&1 </dev/null &
+    defupd --state-dir "$state" forceupdate >left 2>&1 </dev/null &
     left=$!
     until_true [ -e open.met ]
     kill -TERM $left # shells let children in the background ignore SIGINT
     wait $left
-    [ $? = 75 ] || fail "a client that no longer waits ends with $?: $(cat left)"
+    status=$?
+    [ $status = 75 ] || fail "a client that no longer waits ends with $status: $(cat left)"
     grep -q 'the agent goes on' left || fail "it does not say so: $(cat left)"
     : >open
     until_true is_at 1

@@ -151,6 +151,7 @@ void defupd_cancel(defupd_client *client)
     }
 FAKE_CALL(check)
 FAKE_CALL(update)
+FAKE_CALL(explain)
 FAKE_CALL(download)
 FAKE_CALL(install)
 FAKE_CALL(rollback)
@@ -312,10 +313,11 @@ void defupd_listing_free(defupd_listing *listing)
 }
 const char *defupd_state_name(defupd_state state)
 {
-    return state == DEFUPD_STATE_FRESH     ? "fresh"
-           : state == DEFUPD_STATE_FAILING ? "failing"
-           : state == DEFUPD_STATE_NEVER   ? "never"
-                                           : "held";
+    static const char *const names[] = { "never",       "updating",  "fresh",      "due",
+                                         "stale",       "failing",   "held",       "trial",
+                                         "quarantined", "withdrawn", "unlicensed", "disabled" };
+
+    return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }
 const char *defupd_version(void)
 {

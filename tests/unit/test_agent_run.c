@@ -144,9 +144,10 @@ static void nothing_new_is_said_and_is_no_error(void)
 static void flags_and_words_reach_the_library(void)
 {
     start(0);
-    T_CHECK(RUN("--state-dir", "/", "--ring", "pilot", "--engine", "av=2", "update", "tetra@7",
-                "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait", "9") == 0);
-    T_HAS(CALLS(), "open state=/ root= proxy= ca= ring=pilot wait=9000");
+    T_CHECK(RUN("--state-dir", "/nonexistent", "--ring", "pilot", "--engine", "av=2", "update",
+                "tetra@7", "crs", "--dry-run", "--accept-quarantined", "--over-budget", "--wait",
+                "9") == 0);
+    T_HAS(CALLS(), "open state=/nonexistent root= proxy= ca= ring=pilot wait=9000");
     T_HAS(CALLS(), "engine av=2\nupdate flags=14 tetra@7 crs\n");
     T_CHECK(RUN("--state-dir", ".", "verify", "--repair", "tetra") == 0);
     T_HAS(CALLS(), "verify flags=16 tetra\n");
@@ -379,7 +380,9 @@ static void local_xml_and_posture_follow_each_attempt(void)
     T_SAME(json_at("posture.json", 0, "engines.0.definitions"),
            "[{\"name\":\"tetra\",\"version\":1002,\"label\":\"296 <\\\"&>\","
            "\"timestamp\":1795248000,\"last_successful_update\":1795168800,"
-           "\"state\":\"failing\",\"lasterror\":4294965193}]");
+           "\"state\":\"failing\",\"lasterror\":4294965193,"
+           "\"lasterror_name\":\"PROXY_CONNECT\",\"available\":1003,\"failures\":3,"
+           "\"last_attempt\":1795255200,\"next_attempt\":0}]");
     T_SAME(json_at("posture.json", 0, "engines.1.definitions.0.version"), "0");
     T_SAME(json_at("posture.json", 0, "engines.2"), "(none)");
 }
@@ -644,8 +647,11 @@ static void the_table_is_in_its_order(void)
 {
     for (size_t i = 0; i < AG_CMD_COUNT; i++)
         T_CHECK((size_t)ag_commands[i].id == i && ag_commands[i].text[0] != '\0');
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        T_CHECK((size_t)ag_options[i].id == i && ag_options[i].help[0] != '\0');
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        T_CHECK((size_t)ag_options[i].id == i);
+        T_CHECK(ag_options[i].help != NULL ? ag_options[i].help[0] != '\0'
+                                           : i == AG_OPT_WORKER || i == AG_OPT_SCHEDULED);
+    }
     /* Every exit code that a code can lead to is explained. */
     for (unsigned i = 0; defupd_code_at(i) != 1; i++) {
         const int code = defupd_code_exit((defupd_code)defupd_code_at(i));

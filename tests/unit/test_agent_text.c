@@ -174,7 +174,7 @@ static void connected_means_a_contact_within_two_intervals(void)
         char *text = NULL;
         FILE *file = fopen("posture", "w");
 
-        T_OK(ag_posture(&text, &status, 100000, 7200, &err), &err);
+        T_OK(ag_posture(&text, &status, &(struct ag_report_settings){ 0 }, 100000, &err), &err);
         (void)fputs(text, file);
         (void)fclose(file);
         free(text);

@@ -161,7 +161,7 @@ static void busy_servers_are_heard(void)
     T_CHECK(file.retry_after_s == 120 && strstr(err.message, "120 s") != NULL);
     help_rules("x=status:429:Fri, 01 Jan 2100 00:00:00 GMT");
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_RATE_LIMITED, &err);
-    T_CHECK(file.retry_after_s == 604800);
+    T_CHECK(file.retry_after_s == 86400);
     help_rules("x=status:503");
     T_FAILS(du_fetch_memory(fetch, 0, &file, &body, &err), DEFUPD_E_MAINTENANCE, &err);
     T_CHECK(file.retry_after_s == 0);

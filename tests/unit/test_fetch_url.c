@@ -167,13 +167,13 @@ static void retry_after_is_seconds_or_a_date(void)
         { "Retry-After: 120\r\n", 120 },
         { "retry-after:0\r\n", 0 },
         { "Retry-After: 0007  \r\n", 7 },
-        { "Retry-After: 99999999999999999999999\r\n", 604800 },
-        { "Retry-After: 604801\r\n", 604800 },
+        { "Retry-After: 99999999999999999999999\r\n", 86400 },
+        { "Retry-After: 86401\r\n", 86400 },
         { "Retry-After: -5\r\n", 0 },
         { "Retry-After: soon\r\n", 0 },
         { "Retry-After: Fri, 21 Nov 2025 09:00:30 GMT\r\n", 30 }, /* after `now` */
         { "Retry-After: Fri, 21 Nov 2025 08:00:00 GMT\r\n", 0 },
-        { "Retry-After: Sun, 21 Dec 2025 08:00:00 GMT\r\n", 604800 },
+        { "Retry-After: Sun, 21 Dec 2025 08:00:00 GMT\r\n", 86400 },
         /* The server's clock is an hour ahead of ours: what counts is the difference. */
         { "Date: Fri, 21 Nov 2025 10:00:00 GMT\r\nRetry-After: Fri, 21 Nov 2025 10:01:00 GMT\r\n",
           60 },

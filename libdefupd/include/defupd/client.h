@@ -78,6 +78,50 @@ typedef struct defupd_source {
         (uint32_t)sizeof(defupd_source), 0, 0, 0 \
     }
 
+/** What a product is asked or told. Values are ABI. */
+enum {
+    DEFUPD_HOOK_PRE_INSTALL = 1, /**< A component is about to be switched: be quiet now. */
+    DEFUPD_HOOK_VALIDATE = 2,    /**< A new tree stands complete and is not active: is it good? */
+    DEFUPD_HOOK_POST_INSTALL = 3 /**< The switch is done, or did not come about: go on. */
+};
+
+/** One question. Borrowed, with all strings, for the duration of the callback. Newer libraries
+ * append fields: look at struct_size. */
+typedef struct defupd_hook {
+    uint32_t struct_size;
+    int32_t kind;          /**< DEFUPD_HOOK_*. */
+    int32_t code;          /**< POST_INSTALL: a defupd_code, how it ended; else 0. */
+    uint32_t reserved;     /**< 0 */
+    uint64_t from_version; /**< Installed before, 0 if none. */
+    uint64_t to_version;   /**< New version; 0 when the component is removed. */
+    const char *component;
+    const char
+        *tree; /**< VALIDATE: absolute path of the new tree, not to be written to; else "". */
+    const char *text; /**< POST_INSTALL: what failed, one line; "" otherwise. */
+} defupd_hook;
+
+/**
+ * Asks a product. Comes on the calling thread, with the store locked; it may take its time, and
+ * must not call back into the client, except defupd_cancel().
+ *
+ * VALIDATE comes for each release that is to be activated by an update or install, on disk before
+ * or not; not for one that a person named with DEFUPD_REQUEST_ACCEPT_QUARANTINED, and not for a
+ * rollback. PRE_INSTALL comes for each component right before the switch of an update, install or
+ * rollback; POST_INSTALL afterwards, once for each PRE_INSTALL whatever became of the rest.
+ *
+ * @param[out] error its message becomes part of the outcome's text
+ * @return DEFUPD_OK           go on
+ * @return DEFUPD_E_POSTPONED  not now: the component stays as it is, with DEFUPD_E_POSTPONED;
+ *                             downloads are kept, so that the next call needs no network for it
+ * @return DEFUPD_E_CANCELLED  end the call, as defupd_cancel() does
+ * @return DEFUPD_E_HOOK       the product could not be asked: the component stays, and a release
+ * that was to be validated will be asked about again
+ * @return otherwise           PRE_INSTALL: the same as DEFUPD_E_HOOK. VALIDATE: the release is
+ *                             refused: DEFUPD_E_VALIDATION, and it goes into quarantine on this
+ * host What POST_INSTALL returns other than DEFUPD_OK is told as DEFUPD_E_HOOK; the switch stays.
+ */
+typedef defupd_code (*defupd_hook_fn)(void *user, const defupd_hook *hook, defupd_error *error);
+
 /** Bits of defupd_client_options.flags. Values are ABI. */
 enum {
     DEFUPD_CLIENT_METERED = 1,         /**< Bytes are dear: where something is installed, no full
@@ -136,12 +180,23 @@ typedef struct defupd_client_options {
                                                   Else a component whose class has none, or an expired
                                                   one, takes nothing new but for a withdrawal. */
     const defupd_source *const *source_list; /**< Instead of `sources`, NULL-terminated. */
+    defupd_hook_fn on_hook;                  /**< Default: nobody is asked. */
+    void *hook_user;                         /**< Handed to on_hook. */
+    uint64_t bytes_per_day;  /**< Object bytes that calls on this store may fetch in one day (UTC);
+                                  a release that costs more than is left waits, with
+                                  DEFUPD_E_BUDGET. What was begun is completed, and a repair is
+                                  counted only. Default 0: no limit, and nothing is counted. */
+    uint64_t interval_s;     /**< Of a schedule's attempts: by it status tells what is due, and
+                                  one failure among successes from failing. Default 0: there is no
+                                  schedule. */
+    int64_t next_on_success; /**< Unix seconds of the attempt after this call, for status, */
+    int64_t next_on_failure; /**< ... by how it ends. Default 0: what is known is kept. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                      \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                    \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -231,6 +286,15 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_check(defupd_client *clie
                                                              const defupd_request *request,
                                                              defupd_report **report,
                                                              defupd_error *error);
+
+/** What defupd_client_update() would decide, from what the store knows: no network, no lock,
+ * nothing is changed and nothing recorded; no event is told. `report` says of each component what
+ * would be done, or which gate keeps it as it is and what passes that gate. Does not wait for a
+ * writer. DEFUPD_E_NO_ROOT when no metadata is trusted yet. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_explain(defupd_client *client,
+                                                               const defupd_request *request,
+                                                               defupd_report **report,
+                                                               defupd_error *error);
 
 /** Check, download, install. All components that can be updated are activated by one switch.
  *  @since 0.1 */

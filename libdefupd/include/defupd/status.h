@@ -20,10 +20,14 @@ extern "C" {
 typedef enum defupd_state {
     DEFUPD_STATE_NEVER = 0,       /**< Never installed. */
     DEFUPD_STATE_UPDATING = 1,    /**< A run is at work on the store now. */
-    DEFUPD_STATE_FRESH = 2,       /**< Installed; the last attempt succeeded. */
-    DEFUPD_STATE_DUE = 3,         /**< A poll is overdue. */
-    DEFUPD_STATE_STALE = 4,       /**< Older than the maximum age. */
-    DEFUPD_STATE_FAILING = 5,     /**< Installed, but the last attempt failed. */
+    DEFUPD_STATE_FRESH = 2,       /**< Installed; the last attempt succeeded, or failed for a
+                                       source's sake and the last success is younger than two of the
+                                       options' intervals: last_error tells. */
+    DEFUPD_STATE_DUE = 3,         /**< The schedule's next attempt is overdue by a quarter of the
+                                       interval, at least a minute. */
+    DEFUPD_STATE_STALE = 4,       /**< The last success is older than the rule's maximum age. */
+    DEFUPD_STATE_FAILING = 5,     /**< The last attempt failed, or installed files are damaged
+                                       (last_error is DEFUPD_E_DAMAGED until they are repaired). */
     DEFUPD_STATE_HELD = 6,        /**< Held or pinned. */
     DEFUPD_STATE_TRIAL = 7,       /**< Active, not confirmed yet. */
     DEFUPD_STATE_QUARANTINED = 8, /**< The newest release is refused by this host. */
@@ -93,6 +97,9 @@ typedef struct defupd_store_status {
     const char *state_dir;     /**< Absolute. */
     const char *uuid;   /**< Derived from host-id, RFC 9562 version 8; "" before first use. */
     const char *reason; /**< Why the current generation was made: "update", "rollback", ... */
+    int64_t cool_until; /**< Every source asked to be left alone: until the first may be asked, Unix
+                             seconds; 0: one may be asked now. */
+    uint64_t day_bytes; /**< Object bytes fetched today (UTC); counted with bytes_per_day only. */
 } defupd_store_status;
 
 /** Never NULL. @since 0.1 */
