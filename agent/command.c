@@ -34,6 +34,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_VERBOSE, 'v', true, "verbose", NULL,
       "Print what is done on standard error; twice: in detail." },
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
+    { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
+    { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",
@@ -239,7 +241,9 @@ const char *ag_option_nearest(const char *name)
     const char *best = NULL;
     size_t least = WORD;
 
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        nearer(name, ag_options[i].name, &best, &least);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            nearer(name, ag_options[i].name, &best, &least);
+    }
     return best;
 }

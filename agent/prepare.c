@@ -179,6 +179,10 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.event_user = user;
     options.on_log = on_log;
     options.log_user = user;
+    options.on_hook = args->on_hook;
+    options.hook_user = args->hook_user;
+    options.next_on_success = args->next_on_success;
+    options.next_on_failure = args->next_on_failure;
     return defupd_client_open(client, &options, err);
 }
 
