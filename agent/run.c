@@ -255,7 +255,7 @@ static void tell_of_policy(struct run *run)
         return;
     run->result.policy_error = error->message;
     if (!ag_given(&run->args, AG_OPT_JSON))
-        ag_line(stderr, "defupd: warning: the last good policy is in force: %s", error->message);
+        ag_line(run->err, "defupd: warning: the last good policy is in force: %s", error->message);
 }
 
 /* What was read and found right is kept, by who may write the store; others, and commands that
