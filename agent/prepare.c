@@ -121,7 +121,7 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
             return at_setting(root, rc, err);
         setup->root_name = root->text;
     }
-    if (ca != NULL && setup->ca_file == NULL && network) {
+    if (ca != NULL && setup->ca_file == NULL && (network || args->command->id == AG_CMD_DELIVER)) {
         rc = ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca->text, ag_owner_is_other(owner),
                           &setup->ca_fd, &setup->ca_file, err);
         if (rc != DEFUPD_OK)
