@@ -5,9 +5,9 @@
 
 const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_CONFIG, 0, false, "config", "FILE",
-      "Policy file. Default: /etc/defupd/policy.xml if it is there; with --state-dir, none. "
-      "Options "
-      "on the command line take the place of its settings." },
+      "Policy file. Default: /etc/defupd/policy.xml if it is there; none for another store, and "
+      "none with both --state-dir and --source. Options on the command line take the place of its "
+      "settings." },
     { AG_OPT_STATE_DIR, 0, false, "state-dir", "DIR",
       "State directory, the store. Default: /var/lib/defupd." },
     { AG_OPT_SOURCE, 0, true, "source", "URL",
@@ -34,6 +34,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_VERBOSE, 'v', true, "verbose", NULL,
       "Print what is done on standard error; twice: in detail." },
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
+    { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
+    { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",
@@ -142,12 +144,14 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "--trusted-root and forgets all metadata and versions seen before: on purpose, when the "
       "publisher has lost the keys. What is installed stays." },
     { AG_CMD_CONFIG, AG_WORDS_CONFIG, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "config",
-      "show|test|export", "show, check or print the policy",
+      "show|test|export|init", "show, check or print the policy",
       "show prints each setting with its value and where that came from: file and line, the "
       "command "
       "line, or the default. test [FILE] checks a policy file and its drop-ins (FILE, or the one "
       "that is in use) and names all errors with file, line and what is allowed; exit code 78 when "
-      "there is one. export prints the policy in force as one file that can be loaded again." },
+      "there is one. export prints the policy in force as one file that can be loaded again. init "
+      "writes examples "
+      "beside the policy file, once: what was deleted is not written again." },
     { AG_CMD_HELP, AG_WORDS_COMMAND, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "help", "[COMMAND]",
       "print help", "On one command, or on all." },
     { AG_CMD_VERSION, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "version", "",
@@ -254,7 +258,9 @@ const char *ag_option_nearest(const char *name)
     const char *best = NULL;
     size_t least = WORD;
 
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        nearer(name, ag_options[i].name, &best, &least);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            nearer(name, ag_options[i].name, &best, &least);
+    }
     return best;
 }

@@ -23,6 +23,9 @@ enum ag_option_id {
     AG_OPT_QUIET,
     AG_OPT_VERBOSE,
     AG_OPT_HELP,
+    /* between the service and its worker, without help */
+    AG_OPT_WORKER,
+    AG_OPT_SCHEDULED,
     /* of some commands */
     AG_OPT_DRY_RUN,
     AG_OPT_WAIT,
@@ -43,8 +46,8 @@ struct ag_option {
     char letter; /* 0: none */
     bool many;   /* may be given more than once */
     const char *name;
-    const char *arg; /* NULL: takes none */
-    const char *help;
+    const char *arg;  /* NULL: takes none */
+    const char *help; /* NULL: not for people */
 };
 
 enum ag_command_id {

@@ -209,7 +209,7 @@ static void want_run(struct ag_service *service, struct ag_client *client, char 
     } else if (service->stopping) {
         refuse(client, EX_TEMPFAIL, DEFUPD_E_CANCELLED, "the agent is being stopped");
     } else {
-        client->run = ag_run_order(service, &ask, false);
+        client->run = ag_run_order(service, &ask, client->uid);
         if (client->run != NULL)
             client->run->refs++;
         else

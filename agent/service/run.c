@@ -26,21 +26,21 @@ void ag_run_drop(struct ag_run *run)
     free(run);
 }
 
-static struct ag_run *new_run(struct ag_ask *ask, bool scheduled)
+static struct ag_run *new_run(struct ag_ask *ask)
 {
     struct ag_run *run = calloc(1, sizeof *run);
 
     if (run == NULL)
         return NULL;
     run->refs = 1;
-    run->scheduled = scheduled;
+    (void)snprintf(run->who, sizeof run->who, "schedule");
     run->log.max = AG_LOG_MAX;
     run->ask = *ask;
     *ask = (struct ag_ask){ .count = 0 };
     return run;
 }
 
-struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, bool scheduled)
+struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, uid_t who)
 {
     struct ag_run **end = &service->queue, *run = service->worker.run;
     size_t waiting = 0;
@@ -53,7 +53,9 @@ struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, bool
     }
     if (waiting >= AG_RUNS || service->stopping)
         return NULL;
-    run = new_run(ask, scheduled);
+    run = new_run(ask);
+    if (run != NULL)
+        (void)snprintf(run->who, sizeof run->who, "uid%%20%u", (unsigned)who);
     *end = run;
     return run;
 }
@@ -70,6 +72,7 @@ void ag_run_frame(struct ag_run *run, const char *line)
         }
         return;
     }
+    run->progress[0] = '\0'; /* what it was about is past */
     if ((line[0] == 'L' || line[0] == 'l') && run->log.used + length > AG_LOG_MAX - SLACK)
         return;
     ag_out_add(&run->log, line, length);
@@ -117,9 +120,11 @@ static void start_scheduled(struct ag_service *service, enum ag_due_kind kind)
         ask.flags |= AG_RUN_REPAIR;
     (void)snprintf(ask.command, sizeof ask.command, "%s",
                    kind == AG_DUE_VERIFY ? "verify" : "update");
-    run = new_run(&ask, true);
-    if (run != NULL)
-        start(service, run);
+    run = new_run(&ask);
+    if (run == NULL)
+        return;
+    run->scheduled = true;
+    start(service, run);
 }
 
 void ag_run_next(struct ag_service *service)

@@ -75,9 +75,9 @@ static void tell_plan(struct ag_service *service, const struct ag_run *run)
         ag_schedule_succeeded(&success, &facts.now);
     if (ag_ask_is_poll(&run->ask) && run->scheduled)
         ag_schedule_failed(&failure, schedule, &facts.now, UINT64_MAX, 0, false);
-    ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 "\n",
+    ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 " %s\n",
                  ag_schedule_due(schedule, &success, &facts).poll_wall,
-                 ag_schedule_due(schedule, &failure, &facts).poll_wall);
+                 ag_schedule_due(schedule, &failure, &facts).poll_wall, run->who);
 }
 
 void ag_worker_start(struct ag_service *service, struct ag_run *run)
