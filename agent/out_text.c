@@ -488,6 +488,9 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
     case AG_CMD_WHY:
+    case AG_CMD_PREFLIGHT:
+    case AG_CMD_CLUSTER_CHECK:
+    case AG_CMD_SUPPORT_BUNDLE:
     case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
