@@ -5,9 +5,9 @@
 
 const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_CONFIG, 0, false, "config", "FILE",
-      "Policy file. Default: /etc/defupd/policy.xml if it is there; with --state-dir, none. "
-      "Options "
-      "on the command line take the place of its settings." },
+      "Policy file. Default: /etc/defupd/policy.xml if it is there; none for another store, and "
+      "none with both --state-dir and --source. Options on the command line take the place of its "
+      "settings." },
     { AG_OPT_STATE_DIR, 0, false, "state-dir", "DIR",
       "State directory, the store. Default: /var/lib/defupd." },
     { AG_OPT_SOURCE, 0, true, "source", "URL",
@@ -117,18 +117,24 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "why a component did not update, and what helps",
       "What would be decided now from what the store knows (no network), the gate that is in the "
       "way and what passes it, how the last attempt ended, when the next one is planned." },
+    { AG_CMD_DELIVER, AG_WORDS_NONE, 0, 0, "deliver", "",
+      "send what waits for the policy's report URL, now",
+      "Events and the posture of each run wait in STATE/outbox until the receiver has taken them. "
+      "Every run sends what is due; this does not wait for the end of a back-off." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "
       "--trusted-root and forgets all metadata and versions seen before: on purpose, when the "
       "publisher has lost the keys. What is installed stays." },
     { AG_CMD_CONFIG, AG_WORDS_CONFIG, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "config",
-      "show|test|export", "show, check or print the policy",
+      "show|test|export|init", "show, check or print the policy",
       "show prints each setting with its value and where that came from: file and line, the "
       "command "
       "line, or the default. test [FILE] checks a policy file and its drop-ins (FILE, or the one "
       "that is in use) and names all errors with file, line and what is allowed; exit code 78 when "
-      "there is one. export prints the policy in force as one file that can be loaded again." },
+      "there is one. export prints the policy in force as one file that can be loaded again. init "
+      "writes examples "
+      "beside the policy file, once: what was deleted is not written again." },
     { AG_CMD_HELP, AG_WORDS_COMMAND, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "help", "[COMMAND]",
       "print help", "On one command, or on all." },
     { AG_CMD_VERSION, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "version", "",

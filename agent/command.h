@@ -65,6 +65,7 @@ enum ag_command_id {
     AG_CMD_STATUS,
     AG_CMD_POSTURE,
     AG_CMD_WHY,
+    AG_CMD_DELIVER,
     AG_CMD_TRUST,
     AG_CMD_CONFIG,
     AG_CMD_HELP,

@@ -246,14 +246,14 @@ static defupd_code check_help(struct ag_args *args, defupd_error *err)
 
 static defupd_code check_config(struct ag_args *args, defupd_error *err)
 {
-    static const char *const names[] = { "show", "test", "export", NULL };
+    static const char *const names[] = { "show", "test", "export", "init", "compile", NULL };
     const char *name = args->word_count > 0 ? args->words[0] : "";
     size_t at = 0;
 
     while (names[at] != NULL && strcmp(names[at], name) != 0)
         at++;
     if (names[at] == NULL)
-        return USAGE(err, "'config' needs one word: show, test or export");
+        return USAGE(err, "'config' needs one word: show, test, export or init");
     args->config = (enum ag_config_id)at;
     if (args->word_count > (args->config == AG_CONFIG_TEST ? 2u : 1u))
         return USAGE(err, "'config %s' takes %s: '%.80s'", name,

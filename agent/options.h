@@ -15,7 +15,13 @@
 #define AG_DEFAULT_STATE_DIR "/var/lib/defupd"
 
 /* What `config` is asked for. */
-enum ag_config_id { AG_CONFIG_SHOW, AG_CONFIG_TEST, AG_CONFIG_EXPORT };
+enum ag_config_id {
+    AG_CONFIG_SHOW,
+    AG_CONFIG_TEST,
+    AG_CONFIG_EXPORT,
+    AG_CONFIG_INIT,
+    AG_CONFIG_COMPILE
+};
 
 /* Strings point into the arguments that were parsed. */
 struct ag_args {

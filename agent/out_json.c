@@ -235,6 +235,11 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return add_roles(doc, result);
     if (id == AG_CMD_WHY)
         return result->why.status == NULL || ag_why_json(doc, &result->why);
+    if (id == AG_CMD_DELIVER)
+        return ag_json_number(doc, "sent", result->delivery.sent) &&
+               ag_json_number(doc, "dropped", result->delivery.dropped) &&
+               ag_json_number(doc, "left", result->delivery.left) &&
+               ag_json_number(doc, "next", (uint64_t)result->delivery.next);
     if (id == AG_CMD_CANCEL)
         return ag_json_number(doc, "pid", result->pid);
     if (id == AG_CMD_CLEAN)
@@ -242,6 +247,7 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
     return (result->report == NULL || add_report(doc, result)) &&
            (result->status == NULL ||
             (add_status(doc, result->status) && add_agent(doc, &result->agent))) &&
+           (result->status == NULL || ag_json_text(doc, "policy_error", result->policy_error)) &&
            (result->listing == NULL || add_listing(doc, result->listing));
 }
 

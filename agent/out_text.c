@@ -361,6 +361,9 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
     store = defupd_status_store(result->status);
     status_header(out, store, now);
     agent_line(out, &result->agent, now);
+    if (result->policy_error != NULL)
+        ag_line(out, "Policy        not valid, the last good one is in force: %s",
+                result->policy_error);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
@@ -467,6 +470,10 @@ static void short_text(FILE *out, const struct ag_result *result)
                 args->pin_version, args->pin_name);
         break;
     case AG_CMD_CLEAN: ag_line(out, "%s freed.", ag_bytes(amount, result->freed)); break;
+    case AG_CMD_DELIVER:
+        ag_line(out, "%u sent, %u refused, %u left.", result->delivery.sent,
+                result->delivery.dropped, result->delivery.left);
+        break;
     case AG_CMD_TRUST:
         ag_line(out, "The given root is pinned; the next contact reads all metadata anew.");
         break;
@@ -480,8 +487,8 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
-    case AG_CMD_CONFIG:
     case AG_CMD_WHY:
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;

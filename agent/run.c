@@ -13,6 +13,7 @@
 #include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
+#include "report/deliver.h"
 #include "report/event.h"
 #include "report/monitor.h"
 #include "report/record.h"
@@ -179,6 +180,23 @@ static defupd_code ask_why(struct run *run, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* Send what waits to be sent, where policy wants that. */
+static defupd_code deliver(struct run *run, bool at_once, defupd_error *err)
+{
+    const struct ag_report_settings *report = &run->setup.report;
+    const struct ag_deliver deliver = { .disk = &ag_disk_posix,
+                                        .state_dir = run->setup.state_dir,
+                                        .url = report->report_url,
+                                        .ca_file = report->ca_file,
+                                        .queue_bytes = report->queue_bytes,
+                                        .now = (int64_t)time(NULL),
+                                        .at_once = at_once };
+
+    if (report->report_url == NULL)
+        return AG_FAIL(err, DEFUPD_E_POLICY, "the policy names no URL to report to");
+    return ag_deliver(&deliver, &run->result.delivery, err);
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -216,6 +234,7 @@ static defupd_code call(struct run *run, defupd_error *err)
         run->setup.report.agent_runs = result->agent.running;
         return defupd_client_status(client, &result->status, err);
     case AG_CMD_WHY: return ask_why(run, err);
+    case AG_CMD_DELIVER: return deliver(run, true, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
@@ -227,15 +246,43 @@ static defupd_code call(struct run *run, defupd_error *err)
     return AG_FAIL(err, DEFUPD_E_BUG, "no call for '%s'", args->command->name);
 }
 
+/* Commands go on with the last good policy; but somebody must mend the file. */
+static void tell_of_policy(struct run *run)
+{
+    const defupd_error *error = &run->setup.force.error;
+
+    if (error->code == DEFUPD_OK)
+        return;
+    run->result.policy_error = error->message;
+    if (!ag_given(&run->args, AG_OPT_JSON))
+        ag_line(run->err, "defupd: warning: the last good policy is in force: %s", error->message);
+}
+
+/* What was read and found right is kept, by who may write the store; others, and commands that
+ * only look, leave it. Nor is a store made for it alone. */
+static defupd_code keep_policy(const struct run *run, defupd_error *err)
+{
+    if ((run->args.command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
+        access(run->setup.state_dir, W_OK) != 0)
+        return DEFUPD_OK;
+    return ag_force_keep(&run->setup.force, run->client, run->setup.state_dir, err);
+}
+
 /* After each attempt. Not when another process had the store: its own report is about to come,
  * and must not be overwritten by an older look. Nor when nothing was attempted. */
 static defupd_code write_reports(struct run *run, defupd_error *err)
 {
+    char *posture = NULL;
+    defupd_code rc;
+
     if ((run->args.command->traits & AG_CMD_REPORTS) == 0 || run->result.code == DEFUPD_E_BUSY ||
         run->result.code == DEFUPD_E_INVALID)
         return DEFUPD_OK;
-    return ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
-                            (int64_t)time(NULL), NULL, err);
+    rc = ag_reports_write(run->client, run->setup.state_dir, &run->setup.report, run->result.code,
+                          (int64_t)time(NULL), &posture, err);
+    ag_record_posture(run->record, posture);
+    free(posture);
+    return rc;
 }
 
 /* Who may not write a store and only looked need not hear of it; who wanted more has the error. */
@@ -258,9 +305,13 @@ static void start_record(struct run *run, char who[64], char what[512])
 {
     const struct ag_args *args = &run->args;
     const char *name = args->command->name;
-    const struct ag_record_options options = {
-        .state_dir = run->setup.state_dir, .who = who, .what = what, .journal = AG_JOURNAL
-    };
+    const struct ag_record_options options = { .state_dir = run->setup.state_dir,
+                                               .who = who,
+                                               .what = what,
+                                               .journal = AG_JOURNAL,
+                                               .debug_until = run->setup.report.debug_until,
+                                               .queue = run->setup.report.report_url != NULL,
+                                               .queue_bytes = run->setup.report.queue_bytes };
     size_t used;
 
     if ((args->command->traits & (AG_CMD_REPORTS | AG_CMD_LOGS)) == 0 ||
@@ -287,7 +338,7 @@ static void tell_outcome(struct run *run)
 
     if (run->client != NULL && defupd_client_status(run->client, &status, &ignored) == DEFUPD_OK)
         ag_worker_states(&run->worker, status);
-    ag_worker_outcome(&run->worker, result->code, ag_result_news(result),
+    ag_worker_outcome(&run->worker, result->code, ag_result_news(result), result->exit_code,
                       status != NULL ? defupd_status_store(status)->cool_until : 0,
                       result->err.message);
     defupd_status_free(status);
@@ -350,18 +401,29 @@ static char *file_source(const char *url)
     return path;
 }
 
+/* The sources in use, by number. */
+static const char *source_url(const struct run *run, size_t index)
+{
+    const defupd_source *const *list = (const defupd_source *const *)run->setup.map.sources;
+
+    if (run->args.sources[0] != NULL)
+        return run->args.sources[index];
+    return list != NULL && list[index] != NULL ? list[index]->url : NULL;
+}
+
 /* The worker's fence; it still reads what the policy and the command name. */
 static defupd_code confine(const struct run *run, defupd_error *err)
 {
     const char *readable[READABLE + 1] = { NULL };
     char *source[READABLE] = { NULL };
     size_t count = 0, sources = 0;
+    const char *url;
     defupd_code rc;
 
     if (run->setup.ca_file != NULL)
         readable[count++] = run->setup.ca_file;
-    for (size_t i = 0; run->args.sources[i] != NULL && count < READABLE; i++) {
-        char *path = file_source(run->args.sources[i]);
+    for (size_t i = 0; (url = source_url(run, i)) != NULL && count < READABLE; i++) {
+        char *path = file_source(url);
 
         if (path != NULL)
             readable[count++] = source[sources++] = path;
@@ -401,6 +463,7 @@ static void attempt(struct run *run)
     if (result->code != DEFUPD_OK)
         return;
     run->setup.report.agent_runs = run->worker.fd >= 0;
+    tell_of_policy(run);
     start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON) ||
@@ -410,14 +473,16 @@ static void attempt(struct run *run)
     result->code = call(run, &result->err);
     ag_record_end(run->record, result->code, result->err.message, result->report,
                   (int64_t)time(NULL));
-    ag_record_free(run->record);
-    run->record = NULL;
     ag_progress_clear(&run->progress);
     tell_sources(run);
+    if (keep_policy(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
+        ag_line(run->err, "defupd: warning: the policy could not be kept: %s", report_err.message);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
      * sees old ones. */
     if (write_reports(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
         ag_line(run->err, "defupd: warning: reports could not be written: %s", report_err.message);
+    ag_record_free(run->record);
+    run->record = NULL;
     ag_signals_stop();
 }
 
@@ -546,6 +611,9 @@ static int run_all(struct run *run, char *const *argv)
     exit_code = finish(run);
     if (run->worker.fd >= 0)
         tell_outcome(run);
+    /* After the answer, for nobody waits for it. What is not taken now stays queued. */
+    if ((run->args.command->traits & AG_CMD_REPORTS) != 0 && run->setup.report.report_url != NULL)
+        (void)!deliver(run, false, &err);
     return exit_code;
 }
 

@@ -59,6 +59,7 @@ static inline void kit_start(void)
     T_CHECK(getcwd(kit.here, sizeof kit.here) != NULL);
     kit.options = options;
     kit.request = request;
+    kit.source = NULL;
     kit.sys = &du_sys_posix;
     T_OK(defupd_repo_init(repo, &err), &err);
 }

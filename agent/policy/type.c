@@ -308,7 +308,7 @@ bool ag_value_read(const struct ag_setting *setting, const char *text, uint64_t 
     case AG_PROXY: return is_url(text, false, true);
     case AG_PATH: return is_path(text);
     case AG_ADDRESS: return is_address(text);
-    case AG_TEXT: return strlen(text) < PATH_MAX_;
+    case AG_TEXT: return text[0] != '\0' && strlen(text) < PATH_MAX_;
     case AG_DURATION: right = iso_duration(text, number) || clock_duration(text, number); break;
     case AG_SIZE: right = read_size(text, number); break;
     case AG_COUNT:
@@ -433,7 +433,7 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
         break;
     case AG_PATH: text = "/..., below 4096 bytes, no control characters"; break;
     case AG_ADDRESS: text = "192.0.2.1 or 2001:db8::1"; break;
-    case AG_TEXT: text = "below 4096 bytes"; break;
+    case AG_TEXT: text = "1 to 4095 bytes"; break;
     }
     (void)snprintf(out, size, "%s", text);
 }

@@ -9,6 +9,8 @@ the leading slash) matches PATTERN (fnmatch: * also matches '/'); the first that
 without one the answer is honest: GET and HEAD, one range, ETag, If-None-Match, keep-alive. --rules
 names a file of rules, one a line, which is read again for every request and comes before --rule.
 
+The body of a POST becomes a line of the file "posts" in DIR; the answer is 204, or the rule's.
+
 BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching requests only.
 
     truncate:N     the file ends after N bytes; everything about it is consistent
@@ -126,6 +128,10 @@ class Connection:
         self.path = urllib.parse.unquote(target.partition("?")[0]).lstrip("/")
         self.name, self.argument = self.server.rules.find(self.path)
         self.logged = False
+        if self.method == "POST":
+            body = self.input.read(int(self.headers.get("content-length", "0")))
+            with open(os.path.join(self.server.dir, "posts"), "ab") as posts:
+                posts.write(body + b"\n")
         self.answer()
         return True
 
@@ -179,6 +185,8 @@ class Connection:
         simple = getattr(self, "do_" + self.name, None)
         if simple:
             return simple()
+        if self.method == "POST":
+            return self.send(204, [], b"")
         if self.method not in ("GET", "HEAD"):
             return self.page(405)
         content = self.content()
