@@ -130,7 +130,7 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "way of an empty store in the temporary folder), licence, leftovers, what runs. Changes "
       "nothing. Exits with 0, also after warnings, else with the first failure's code." },
     { AG_CMD_CLUSTER_CHECK, AG_WORDS_FILES, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "cluster-check",
-      "POSTURE.json...", "compare postures of several hosts, and name the odd ones",
+      "POSTURE...", "compare postures of several hosts, name the odd ones",
       "A host is odd when it is at another version than most, misses a component that most have, "
       "is stale, failing or the like, runs other software, had no contact, or shares its identity "
       "with another. Exits with 65 when there is one." },

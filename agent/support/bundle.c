@@ -58,7 +58,7 @@ void ag_scrub(char *text, size_t count)
         }
         if (at > from)
             memset(text + from, '*', at - from);
-        i = end > i ? end - 1 : i;
+        i = from - 1; /* what follows may be another one */
     }
 }
 

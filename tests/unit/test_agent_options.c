@@ -90,7 +90,7 @@ static void every_wrong_use_gets_one_clear_line(void)
         { { "support-bundle", "-oa", "-ob" }, "--output is given twice" },
         { { "status", "-ofile" }, "--output does not go with 'status'" },
         { { "cluster-check" },
-          "'cluster-check' needs a file: defupd cluster-check POSTURE.json..." },
+          "'cluster-check' needs a file: defupd cluster-check POSTURE..." },
         { { "--json=yes", "status" }, "--json takes no value" },
         { { "--state-dir=/a", "--state-dir=/b", "status" }, "--state-dir is given twice" },
         { { "-q", "-v", "update" }, "--quiet and --verbose contradict each other" },
