@@ -289,38 +289,49 @@ static int add(scmp_filter_ctx filter, uint32_t action, const char *const *names
     return 0;
 }
 
+/* A call whose argument number `index`, masked, is `value`. */
+static int add_when(scmp_filter_ctx filter, uint32_t action, int number, unsigned index,
+                    scmp_datum_t mask, scmp_datum_t value)
+{
+    const struct scmp_arg_cmp when = {
+        .arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value
+    };
+
+    return seccomp_rule_add_array(filter, action, number, 1, &when);
+}
+
 /* Those whose arguments decide. */
 static int add_by_argument(scmp_filter_ctx filter)
 {
-    static const unsigned long requests[] = { FICLONE, FICLONERANGE, FIONREAD,
-                                              FIONBIO, TCGETS,       TIOCGWINSZ };
-    static const int names[] = { PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE };
-    const pid_t self = getpid();
+    const scmp_datum_t whole = UINT32_MAX, self = (scmp_datum_t)getpid();
+    const struct {
+        int number;
+        uint32_t action;
+        unsigned index;
+        scmp_datum_t mask, value;
+    } rules[] = {
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, FICLONE },
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, FICLONERANGE },
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, FIONREAD },
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, FIONBIO },
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, TCGETS },
+        { SCMP_SYS(ioctl), SCMP_ACT_ALLOW, 1, whole, TIOCGWINSZ },
+        { SCMP_SYS(prctl), SCMP_ACT_ALLOW, 0, whole, PR_SET_NAME },
+        { SCMP_SYS(prctl), SCMP_ACT_ALLOW, 0, whole, PR_GET_NAME },
+        /* Threads, no processes; clone3 hides its flags in memory: without it the C library takes
+         * this one. */
+        { SCMP_SYS(clone), SCMP_ACT_ALLOW, 0, CLONE_THREAD, CLONE_THREAD },
+        { SCMP_SYS(clone), SCMP_ACT_ERRNO(EPERM), 0, CLONE_THREAD, 0 },
+        /* Signals to itself (abort); limits are looked at, not set. */
+        { SCMP_SYS(kill), SCMP_ACT_ALLOW, 0, whole, self },
+        { SCMP_SYS(tgkill), SCMP_ACT_ALLOW, 0, whole, self },
+        { SCMP_SYS(prlimit64), SCMP_ACT_ALLOW, 2, UINT64_MAX, 0 },
+    };
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof requests / sizeof requests[0] && rc == 0; i++)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                              SCMP_A1(SCMP_CMP_EQ, requests[i]));
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && rc == 0; i++)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)names[i]));
-    /* Threads, no processes; clone3 hides its flags in memory: without it the C library takes this
-     * one. Signals to itself (abort), no new limits. */
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-                              SCMP_A2(SCMP_CMP_EQ, 0));
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0] && rc == 0; i++)
+        rc = add_when(filter, rules[i].action, rules[i].number, rules[i].index, rules[i].mask,
+                      rules[i].value);
     return rc;
 }
 

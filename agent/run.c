@@ -356,7 +356,7 @@ static void tell_outcome(struct run *run)
 
     if (run->client != NULL && defupd_client_status(run->client, &status, &ignored) == DEFUPD_OK)
         ag_worker_states(&run->worker, status);
-    ag_worker_outcome(&run->worker, result->code, ag_result_news(result),
+    ag_worker_outcome(&run->worker, result->code, ag_result_news(result), result->exit_code,
                       status != NULL ? defupd_status_store(status)->cool_until : 0,
                       result->err.message);
     defupd_status_free(status);
@@ -419,18 +419,29 @@ static char *file_source(const char *url)
     return path;
 }
 
+/* The sources in use, by number. */
+static const char *source_url(const struct run *run, size_t index)
+{
+    const defupd_source *const *list = (const defupd_source *const *)run->setup.map.sources;
+
+    if (run->args.sources[0] != NULL)
+        return run->args.sources[index];
+    return list != NULL && list[index] != NULL ? list[index]->url : NULL;
+}
+
 /* The worker's fence; it still reads what the policy and the command name. */
 static defupd_code confine(const struct run *run, defupd_error *err)
 {
     const char *readable[READABLE + 1] = { NULL };
     char *source[READABLE] = { NULL };
     size_t count = 0, sources = 0;
+    const char *url;
     defupd_code rc;
 
     if (run->setup.ca_file != NULL)
         readable[count++] = run->setup.ca_file;
-    for (size_t i = 0; run->args.sources[i] != NULL && count < READABLE; i++) {
-        char *path = file_source(run->args.sources[i]);
+    for (size_t i = 0; (url = source_url(run, i)) != NULL && count < READABLE; i++) {
+        char *path = file_source(url);
 
         if (path != NULL)
             readable[count++] = source[sources++] = path;

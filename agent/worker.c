@@ -225,15 +225,15 @@ static bool soon(defupd_code code)
            group == DEFUPD_GROUP_MACHINE;
 }
 
-void ag_worker_outcome(struct ag_worker *worker, defupd_code code, bool news, int64_t cool_until,
-                       const char *text)
+void ag_worker_outcome(struct ag_worker *worker, defupd_code code, bool news, int exit_code,
+                       int64_t cool_until, const char *text)
 {
     struct ag_out out = { .max = AG_LINE };
 
     (void)fflush(worker->out);
     (void)fflush(worker->err);
     (void)fflush(worker->json);
-    ag_out_print(&out, "O %d %d %" PRId64, (int)code, news,
+    ag_out_print(&out, "O %d %d %d %" PRId64, (int)code, exit_code, news,
                  cool_until > 0 ? cool_until
                  : soon(code)   ? (int64_t)-1
                                 : (int64_t)0);

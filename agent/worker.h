@@ -54,8 +54,9 @@ DEFUPD_MUST_CHECK defupd_code ag_worker_hook(struct ag_worker *worker,
 /* The components' states afterwards. */
 void ag_worker_states(struct ag_worker *worker, const defupd_status *status);
 
-/* The last word. `cool_until`: when the first source may be asked again, 0 if now. */
-void ag_worker_outcome(struct ag_worker *worker, defupd_code code, bool news, int64_t cool_until,
-                       const char *text);
+/* The last word to those who wait. `cool_until`: when the first source may be asked again, 0 if
+ * now. */
+void ag_worker_outcome(struct ag_worker *worker, defupd_code code, bool news, int exit_code,
+                       int64_t cool_until, const char *text);
 
 #endif

@@ -341,7 +341,7 @@ void ag_control_write(struct ag_service *service, struct ag_client *client)
             client->progress_count = run->progress_count;
             ag_out_print(&client->out, "%s\n", run->progress);
         }
-        if (open && client->offset == run->log.used && run->done)
+        if (open && client->offset == run->log.used && run->answered)
             add_end(client);
         if (open)
             open = ag_out_flush(&client->out, client->fd);

@@ -45,7 +45,7 @@ struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, uid_
     struct ag_run **end = &service->queue, *run = service->worker.run;
     size_t waiting = 0;
 
-    if (run != NULL && !service->worker.told && ag_ask_covers(&run->ask, ask))
+    if (run != NULL && !service->worker.told && !run->answered && ag_ask_covers(&run->ask, ask))
         return run;
     for (; *end != NULL; end = &(*end)->next, waiting++) {
         if (ag_ask_covers(&(*end)->ask, ask))
@@ -195,7 +195,7 @@ static void after_hooks(struct ag_service *service, struct ag_run *run)
 
 void ag_run_finished(struct ag_service *service, struct ag_run *run)
 {
-    run->done = true;
+    run->done = run->answered = true;
     run->progress[0] = '\0';
     if (run->exit == 0)
         ag_log(LOG_INFO, "%s is done", run->ask.command);
@@ -206,6 +206,7 @@ void ag_run_finished(struct ag_service *service, struct ag_run *run)
     after_hooks(service, run);
     ag_control_feed(service);
     ag_run_drop(run);
-    if (service->config != NULL && !service->config->has_slot && !service->stopping)
+    if (service->config != NULL && !service->config->has_slot &&
+        service->config->schedule.interval > 0 && !service->stopping)
         ag_compile_start(service); /* the host has an id now, and so a slot */
 }

@@ -64,7 +64,9 @@ struct ag_run {
     int refs;            /* clients, queue, worker */
     struct ag_ask ask;
     struct ag_config *config; /* in force when it began */
-    bool scheduled, done, interrupted;
+    bool scheduled, interrupted;
+    bool answered; /* its outcome is known; `done`: and its worker is gone */
+    bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
     char who[64];            /* as a word: "schedule", "uid%20100" */
