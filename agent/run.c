@@ -194,10 +194,22 @@ static defupd_code deliver(struct run *run, bool at_once, defupd_error *err)
                                         .queue_bytes = report->queue_bytes,
                                         .now = (int64_t)time(NULL),
                                         .at_once = at_once };
+    struct ag_delivery *delivery = &run->result.delivery;
+    char when[AG_WHEN];
+    defupd_code rc;
 
     if (report->report_url == NULL)
         return AG_FAIL(err, DEFUPD_E_POLICY, "the policy names no URL to report to");
-    return ag_deliver(&deliver, &run->result.delivery, err);
+    rc = ag_deliver(&deliver, delivery, err);
+    if (delivery->dropped > 0)
+        ag_record_note(deliver.disk, deliver.state_dir, deliver.now,
+                       "reports: %u refused by the receiver for good, and dropped",
+                       delivery->dropped);
+    if (rc != DEFUPD_OK)
+        ag_record_note(deliver.disk, deliver.state_dir, deliver.now,
+                       "reports: %u wait until %s: %d %s: %s", delivery->left,
+                       ag_time(when, delivery->next), (int)rc, defupd_code_name(rc), err->message);
+    return rc;
 }
 
 /* The one call that the command is about. */

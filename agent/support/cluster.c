@@ -181,10 +181,9 @@ static void compare_host(struct cluster *cluster, struct host *host, const struc
 static void compare_software(struct cluster *cluster)
 {
     const char *most = "";
-    size_t best = 0, alike, all = 0;
+    size_t best = 0, alike;
 
     for (size_t i = 0; i < cluster->hosts; i++) {
-        all += cluster->host[i].read;
         alike = 0;
         for (size_t j = 0; j < cluster->hosts; j++)
             alike += cluster->host[j].read && strcmp(cluster->host[i].seen.agent_version,

@@ -37,6 +37,7 @@ a_manager_that_was_away_gets_every_run_in_order() {
     want 69 d deliver
     says 'CONNECT'
     [ "$(ls state/outbox/*.msg | wc -l)" = 2 ] || fail "$(ls state/outbox)"
+    grep -q '\] reports: 2 wait until 2.*: -2102 CONNECT: http://127.0.0.1:' state/log/update.log || fail "$(cat state/log/update.log)"
     lie manager
     policy "<report><url>$url/reports</url></report>"
     want 0 d deliver
@@ -47,6 +48,11 @@ a_manager_that_was_away_gets_every_run_in_order() {
     want 0 d update
     [ "$(posts '.events | map(.id) | sort')" != '' ] && [ "$(wc -l <manager/posts)" = 3 ] || fail "$(cat manager/posts)"
     [ "$(tail -1 manager/posts | jq -c '[.events[].id] | unique')" = '[273,788]' ] || fail "$(tail -1 manager/posts)"
+    # one that is refused for good goes, and is told
+    echo '*=status:400' >rules
+    want 0 d update
+    grep -q '\] reports: 1 refused by the receiver' state/log/update.log || fail "$(cat state/log/update.log)"
+    : >rules
     # and failures too
     rm -rf repo.away && mv repo repo.away && mkdir -p repo/metadata && cp repo.away/metadata/1.root.json repo/metadata
     want 69 d update
