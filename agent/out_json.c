@@ -246,8 +246,8 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return ag_json_number(doc, "freed", result->freed);
     return (result->report == NULL || add_report(doc, result)) &&
            (result->status == NULL ||
-            (add_status(doc, result->status) && add_agent(doc, &result->agent))) &&
-           (result->status == NULL || ag_json_text(doc, "policy_error", result->policy_error)) &&
+            (add_status(doc, result->status) && add_agent(doc, &result->agent) &&
+             ag_json_text(doc, "policy_error", result->policy_error))) &&
            (result->listing == NULL || add_listing(doc, result->listing));
 }
 

@@ -360,10 +360,10 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         return;
     store = defupd_status_store(result->status);
     status_header(out, store, now);
-    agent_line(out, &result->agent, now);
     if (result->policy_error != NULL)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
+    agent_line(out, &result->agent, now);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
@@ -488,6 +488,9 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
     case AG_CMD_WHY:
+    case AG_CMD_PREFLIGHT:
+    case AG_CMD_CLUSTER_CHECK:
+    case AG_CMD_SUPPORT_BUNDLE:
     case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:

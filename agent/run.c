@@ -21,6 +21,9 @@
 #include "report/report.h"
 #include "result.h"
 #include "signals.h"
+#include "support/bundle.h"
+#include "support/cluster.h"
+#include "support/preflight.h"
 #include "text.h"
 #include "worker.h"
 
@@ -239,6 +242,9 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);
+    case AG_CMD_PREFLIGHT:
+    case AG_CMD_CLUSTER_CHECK:
+    case AG_CMD_SUPPORT_BUNDLE:
     case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
@@ -505,8 +511,8 @@ static void attempt(struct run *run)
         result->code = confine(run, &result->err);
     if (result->code != DEFUPD_OK)
         return;
-    run->setup.report.agent_runs = run->worker.fd >= 0;
     tell_of_policy(run);
+    run->setup.report.agent_runs = run->worker.fd >= 0;
     start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
     if (ag_given(&run->args, AG_OPT_QUIET) || ag_given(&run->args, AG_OPT_JSON) ||
@@ -645,6 +651,12 @@ static int run_all(struct run *run, char *const *argv)
         return help(&run->args);
     if (run->args.command->id == AG_CMD_CONFIG)
         return ag_config(&run->args, stdout, stderr);
+    if (run->args.command->id == AG_CMD_PREFLIGHT)
+        return ag_preflight(&run->args, stdout, stderr);
+    if (run->args.command->id == AG_CMD_CLUSTER_CHECK)
+        return ag_cluster_check(&run->args, stdout, stderr);
+    if (run->args.command->id == AG_CMD_SUPPORT_BUNDLE)
+        return ag_support_bundle(&run->args, stdout, stderr);
     run->result.args = &run->args;
     if (ag_given(&run->args, AG_OPT_WORKER) && open_worker(run, &err) != DEFUPD_OK) {
         ag_line(stderr, "defupd: %s", err.message);
