@@ -109,8 +109,10 @@ static void sections_of_tables(FILE *out)
                 "Options stand before or after the command. "
                 "A value may follow as the next argument or after \\(aq=\\(aq.\n",
                 out);
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        option_entry(out, &ag_options[i]);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            option_entry(out, &ag_options[i]);
+    }
     (void)fputs(".SH EXIT STATUS\n"
                 "After an error, standard error names the code and what to do about it; the code "
                 "decides the exit status.\n",
@@ -169,8 +171,8 @@ static const char after[] =
     "\\fBsource\\fR, \\fBfetched\\fR (bytes)\n"
     ".TP\n"
     "status\n"
-    "\\fBstore\\fR, \\fBcomponents\\fR and \\fBpolicy_error\\fR (why the last good policy is in "
-    "force)\n"
+    "\\fBstore\\fR, \\fBcomponents\\fR, \\fBagent\\fR and \\fBpolicy_error\\fR (why the last good "
+    "policy is in force)\n"
     ".TP\n"
     "config show, config test\n"
     "Documents of their own: \\fBpolicy\\fR (its file), \\fBin_force\\fR (file, last\\-good, "

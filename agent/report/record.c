@@ -357,3 +357,22 @@ void ag_record_free(struct ag_record *record)
         (void)close(record->journal);
     free(record);
 }
+
+void ag_record_note(const struct ag_disk *disk, const char *state_dir, int64_t now,
+                    const char *format, ...)
+{
+    struct ag_record record = { .options = { .disk = disk, .state_dir = state_dir }, .now = now };
+    va_list args;
+
+    record.dir = ag_disk_folder(disk, state_dir, "log", 0, 0);
+    record.outbox.dir = record.journal = -1;
+    record.options.log_keep = AG_LOG_KEEP;
+    if (record.dir < 0)
+        return;
+    start_logs(&record);
+    va_start(args, format);
+    put_args(&record, &record.update, format, args);
+    va_end(args);
+    ag_logfile_end(&record.update, false);
+    (void)close(record.dir);
+}

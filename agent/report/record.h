@@ -52,6 +52,11 @@ void ag_record_end(struct ag_record *record, defupd_code code, const char *messa
  * after ag_record_end(). NULL: there is none. */
 void ag_record_posture(struct ag_record *record, const char *posture);
 
+/* A line in update.log outside of a run. */
+__attribute__((format(printf, 4, 5))) void ag_record_note(const struct ag_disk *disk,
+                                                          const char *state_dir, int64_t now,
+                                                          const char *format, ...);
+
 /* NULL is allowed. Without ag_record_end() before it, the record says that the run broke off. */
 void ag_record_free(struct ag_record *record);
 

@@ -26,6 +26,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
     endless        bytes without end, chunked
     slow:N/MS      N bytes of the body every MS milliseconds
     stall:N        stops after N bytes of the body and keeps the connection open
+    gate:FILE      makes FILE.met, waits until FILE exists, then answers honestly
     silent         reads the request and never answers
     close          closes instead of answering
     garbage        answers something that is not HTTP
@@ -177,6 +178,10 @@ class Connection:
         raise Hangup
 
     def answer(self):
+        if self.name == "gate":
+            open(self.argument + ".met", "w").close()
+            while not os.path.exists(self.argument):
+                time.sleep(0.02)
         simple = getattr(self, "do_" + self.name, None)
         if simple:
             return simple()

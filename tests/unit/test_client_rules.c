@@ -430,8 +430,7 @@ static void what_is_withdrawn_stays_unless_policy_wants_it_removed(void)
             row_of(report, "alpha")->progress == DEFUPD_PROGRESS_ACTIVE &&
             row_of(report, "alpha")->from_version == 2 && row_of(report, "alpha")->to_version == 0);
     defupd_report_free(report);
-    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL &&
-            kit_told(DEFUPD_EVENT_SUCCEEDED) != NULL);
+    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL && kit_told(DEFUPD_EVENT_SUCCEEDED) != NULL);
     T_CHECK(access("state/current/alpha", F_OK) != 0 && beta_is_there());
     T_CHECK(t_shell("grep -q 'reason=\"withdrawal\"' state/current/generation.xml") == 0);
     T_CHECK(kit_status("alpha").state == DEFUPD_STATE_WITHDRAWN &&

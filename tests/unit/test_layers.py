@@ -36,6 +36,7 @@ DOORS = {
     r"openssl/": {"publish", "crypto"},
     r"microhttpd": {"agent"},
     r"systemd/": {"agent"},
+    r"seccomp": {"agent"},
 }
 # Who decides does not act: no clock, no disk, no network in these.
 DECIDERS = {"trust", "manifest", "plan"}
