@@ -173,8 +173,10 @@ static void a_damaged_start_is_fetched_anew_from_the_same_source(void)
 
 static void another_source_continues_where_one_stopped(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", "2/o=cut:20000", "3/o=stall:10000",
-                                         "4/o=status:404", NULL };
+    static const char *const rules[] = {
+        "1/o=cut:30000@1", "1/o=close", "2/o=cut:20000@1", "2/o=close", "3/o=stall:10000",
+        "4/o=status:404",  NULL
+    };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -292,7 +294,7 @@ static void alone_a_lying_source_fails_and_leaves_nothing_false(void)
 
 static void pieces_of_two_sources_that_do_not_fit_are_fetched_anew_from_one(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", NULL };
+    static const char *const rules[] = { "1/o=cut:30000@1", "1/o=close", NULL };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -400,7 +402,7 @@ static void cancelling_keeps_what_arrived_and_asks_nobody_else(void)
 static void files_are_sources_too_and_mix_with_servers(void)
 {
     const struct du_want want = make_object();
-    static const char *const rules[] = { "o=cut:30000", NULL };
+    static const char *const rules[] = { "o=cut:30000@1", "o=close@1", NULL };
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     char cwd[400], absent[440], present[440];
     const char *sources[] = { absent, liar.url, present, NULL };
