@@ -5,9 +5,9 @@
 
 const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_CONFIG, 0, false, "config", "FILE",
-      "Policy file. Default: /etc/defupd/policy.xml if it is there; with --state-dir, none. "
-      "Options "
-      "on the command line take the place of its settings." },
+      "Policy file. Default: /etc/defupd/policy.xml if it is there; none for another store, and "
+      "none with both --state-dir and --source. Options on the command line take the place of its "
+      "settings." },
     { AG_OPT_STATE_DIR, 0, false, "state-dir", "DIR",
       "State directory, the store. Default: /var/lib/defupd." },
     { AG_OPT_SOURCE, 0, true, "source", "URL",
@@ -34,6 +34,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_VERBOSE, 'v', true, "verbose", NULL,
       "Print what is done on standard error; twice: in detail." },
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
+    { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
+    { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",
@@ -49,6 +51,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_NAGIOS, 0, false, "nagios", NULL,
       "Print one line for Nagios and its kin instead, and exit with 0 (OK), 1 (WARNING), 2 "
       "(CRITICAL) or 3 (UNKNOWN)." },
+    { AG_OPT_CSV, 0, false, "csv", NULL, "Print comma-separated values." },
+    { AG_OPT_OUTPUT, 'o', false, "output", "FILE", "The file to write; it must not exist yet." },
 };
 
 #define WAIT AG_BIT(AG_OPT_WAIT)
@@ -115,18 +119,39 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "why a component did not update, and what helps",
       "What would be decided now from what the store knows (no network), the gate that is in the "
       "way and what passes it, how the last attempt ended, when the next one is planned." },
+    { AG_CMD_DELIVER, AG_WORDS_NONE, 0, 0, "deliver", "",
+      "send what waits for the policy's report URL, now",
+      "Events and the posture of each run wait in STATE/outbox until the receiver has taken them. "
+      "Every run sends what is due; this does not wait for the end of a back-off." },
+    { AG_CMD_PREFLIGHT, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_CSV),
+      "preflight", "", "would an update work here: a look at all it needs",
+      "Configuration, permissions, disk space, clock, trusted root, each source (asked for real, "
+      "by "
+      "way of an empty store in the temporary folder), licence, leftovers, what runs. Changes "
+      "nothing. Exits with 0, also after warnings, else with the first failure's code." },
+    { AG_CMD_CLUSTER_CHECK, AG_WORDS_FILES, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "cluster-check",
+      "POSTURE...", "compare postures of several hosts, name the odd ones",
+      "A host is odd when it is at another version than most, misses a component that most have, "
+      "is stale, failing or the like, runs other software, had no contact, or shares its identity "
+      "with another. Exits with 65 when there is one." },
+    { AG_CMD_SUPPORT_BUNDLE, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_OUTPUT),
+      "support-bundle", "-o FILE", "one tar.gz of logs, reports and policy, for support",
+      "Also a preflight, status, list, versions of all libraries and names in the store. Secrets "
+      "are left out; contents.txt in it tells what is there and what is not." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "
       "--trusted-root and forgets all metadata and versions seen before: on purpose, when the "
       "publisher has lost the keys. What is installed stays." },
     { AG_CMD_CONFIG, AG_WORDS_CONFIG, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "config",
-      "show|test|export", "show, check or print the policy",
+      "show|test|export|init", "show, check or print the policy",
       "show prints each setting with its value and where that came from: file and line, the "
       "command "
       "line, or the default. test [FILE] checks a policy file and its drop-ins (FILE, or the one "
       "that is in use) and names all errors with file, line and what is allowed; exit code 78 when "
-      "there is one. export prints the policy in force as one file that can be loaded again." },
+      "there is one. export prints the policy in force as one file that can be loaded again. init "
+      "writes examples "
+      "beside the policy file, once: what was deleted is not written again." },
     { AG_CMD_HELP, AG_WORDS_COMMAND, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "help", "[COMMAND]",
       "print help", "On one command, or on all." },
     { AG_CMD_VERSION, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "version", "",
@@ -233,7 +258,9 @@ const char *ag_option_nearest(const char *name)
     const char *best = NULL;
     size_t least = WORD;
 
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        nearer(name, ag_options[i].name, &best, &least);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            nearer(name, ag_options[i].name, &best, &least);
+    }
     return best;
 }

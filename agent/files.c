@@ -229,3 +229,16 @@ defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char
     free(line);
     return rc;
 }
+
+defupd_code ag_path_absolute(char **out, const char *path, defupd_error *err)
+{
+    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+
+    *out = NULL;
+    if (path[0] != '/' && here == NULL)
+        return AG_FAIL_ERRNO(err, DEFUPD_E_IO, "cannot tell the working directory for %s", path);
+    if (asprintf(out, "%s%s%s", here != NULL ? here : "", here != NULL ? "/" : "", path) < 0)
+        *out = NULL;
+    free(here);
+    return *out != NULL ? DEFUPD_OK : AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
+}

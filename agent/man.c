@@ -109,8 +109,10 @@ static void sections_of_tables(FILE *out)
                 "Options stand before or after the command. "
                 "A value may follow as the next argument or after \\(aq=\\(aq.\n",
                 out);
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        option_entry(out, &ag_options[i]);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            option_entry(out, &ag_options[i]);
+    }
     (void)fputs(".SH EXIT STATUS\n"
                 "After an error, standard error names the code and what to do about it; the code "
                 "decides the exit status.\n",
@@ -131,8 +133,10 @@ static const char before[] =
     "An installed set stays whole whatever happens. "
     "Earlier versions stay on disk to go back to.\n"
     ".PP\n"
-    "No configuration is read, under /etc or from the environment: what is needed is given by "
-    "options. "
+    "What to do is said by a policy, \\fI/etc/defupd/policy.xml\\fR, or by options alone: with "
+    "\\fB\\-\\-state\\-dir\\fR and \\fB\\-\\-source\\fR nothing under /etc is read. Nothing is "
+    "read from the "
+    "environment. When the policy is not valid, the last good one stays in force. "
     "Only the first contact needs \\fB\\-\\-trusted\\-root\\fR; "
     "the store pins it, and follows the publisher from there.\n"
     ".PP\n"
@@ -167,7 +171,14 @@ static const char after[] =
     "\\fBsource\\fR, \\fBfetched\\fR (bytes)\n"
     ".TP\n"
     "status\n"
-    "\\fBstore\\fR and \\fBcomponents\\fR\n"
+    "\\fBstore\\fR, \\fBcomponents\\fR, \\fBagent\\fR and \\fBpolicy_error\\fR (why the last good "
+    "policy is in force)\n"
+    ".TP\n"
+    "config show, config test\n"
+    "Documents of their own: \\fBpolicy\\fR (its file), \\fBin_force\\fR (file, last\\-good, "
+    "built\\-in), \\fBerror\\fR and \\fBsettings\\fR with setting, value, origin (file, default, "
+    "or the "
+    "option), file, line; \\fBfile\\fR, \\fBok\\fR and \\fBerrors\\fR\n"
     ".TP\n"
     "list\n"
     "\\fBreleases\\fR with flags: current, on\\-disk, downloaded, pinned, skipped, withdrawn, "
@@ -192,6 +203,15 @@ static const char after[] =
     ".TP\n"
     ".I /var/lib/defupd\n"
     "The default state directory.\n"
+    ".TP\n"
+    ".I /etc/defupd/policy.xml\n"
+    "The policy, with drop\\-ins in \\fI/etc/defupd/policy.d/\\fR. They must belong to root or the "
+    "store\\(aqs owner and be writable by nobody else. The reference is docs/formats/policy.md; "
+    "the "
+    "schema is share/defupd/policy.rng.\n"
+    ".TP\n"
+    ".I STATE/policy.last.xml\n"
+    "The last good policy, in force while the file is bad.\n"
     ".TP\n"
     ".I STATE/current/C/\n"
     "The installed tree of component C.\n"

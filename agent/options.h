@@ -8,14 +8,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <defupd/error.h>
+#include <defupd/client.h>
 
 #include "command.h"
 
 #define AG_DEFAULT_STATE_DIR "/var/lib/defupd"
 
 /* What `config` is asked for. */
-enum ag_config_id { AG_CONFIG_SHOW, AG_CONFIG_TEST, AG_CONFIG_EXPORT };
+enum ag_config_id {
+    AG_CONFIG_SHOW,
+    AG_CONFIG_TEST,
+    AG_CONFIG_EXPORT,
+    AG_CONFIG_INIT,
+    AG_CONFIG_COMPILE
+};
 
 /* Strings point into the arguments that were parsed. */
 struct ag_args {
@@ -31,6 +37,11 @@ struct ag_args {
     unsigned verbose;     /* number of -v */
     uint64_t pin_version; /* for pin */
     char pin_name[33];
+    /* What the service adds with --worker: the schedule's next poll by outcome (Unix seconds, 0: no
+     * schedule), and who is asked about installing. */
+    int64_t next_on_success, next_on_failure;
+    defupd_hook_fn on_hook;
+    void *hook_user;
     bool trust_reset; /* for trust */
     enum ag_config_id config;
 };

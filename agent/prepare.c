@@ -9,27 +9,24 @@
 #include "become.h"
 #include "fail.h"
 #include "files.h"
+#include "policy/config.h"
 
 #define ROOT_MAX (1u << 20) /* far above what a root with many keys needs */
 
-static defupd_code absolute(char **out, const char *path, defupd_error *err)
+static defupd_code keep_text(char **out, const char *text, defupd_error *err)
 {
-    char *here = NULL;
-    int made;
+    *out = strdup(text);
+    return *out != NULL ? DEFUPD_OK : AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
+}
 
-    if (path[0] == '/') {
-        *out = strdup(path);
-        return *out != NULL ? DEFUPD_OK : AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
-    }
-    here = getcwd(NULL, 0);
-    if (here == NULL)
-        return AG_FAIL_ERRNO(err, DEFUPD_E_IO, "cannot tell the working directory for %s", path);
-    made = asprintf(out, "%s/%s", here, path);
-    free(here);
-    if (made < 0) {
-        *out = NULL;
-        return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
-    }
+static defupd_code read_root(struct ag_setup *setup, const char *path, defupd_error *err)
+{
+    const char *option = ag_options[AG_OPT_TRUSTED_ROOT].name;
+
+    AG_TRY(ag_file_read(option, path, ROOT_MAX, &setup->trusted_root, &setup->trusted_root_bytes,
+                        err));
+    if (setup->trusted_root_bytes == 0) /* to the library that means "none given" */
+        return AG_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s %s: the file is empty", option, path);
     return DEFUPD_OK;
 }
 
@@ -41,21 +38,121 @@ static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args
     const char *proxy = args->value[AG_OPT_PROXY], *auth = args->value[AG_OPT_PROXY_AUTH_FILE];
 
     if (root != NULL)
-        AG_TRY(ag_file_read(ag_options[AG_OPT_TRUSTED_ROOT].name, root, ROOT_MAX,
-                            &setup->trusted_root, &setup->trusted_root_bytes, err));
-    if (root != NULL && setup->trusted_root_bytes == 0) /* to the library that means "none given" */
-        return AG_FAIL(err, DEFUPD_E_METADATA_FORMAT, "%s %s: the file is empty",
-                       ag_options[AG_OPT_TRUSTED_ROOT].name, root);
+        AG_TRY(read_root(setup, root, err));
     if (ca != NULL)
         AG_TRY(ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca, ag_owner_is_other(owner),
                             &setup->ca_fd, &setup->ca_file, err));
     if (auth != NULL)
         return ag_proxy_auth(proxy, auth, owner->uid, &setup->proxy, err);
-    if (proxy != NULL) {
-        setup->proxy = strdup(proxy);
-        if (setup->proxy == NULL)
-            return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
+    return proxy != NULL ? keep_text(&setup->proxy, proxy, err) : DEFUPD_OK;
+}
+
+/* A file that policy names cannot be used: say which setting is to be mended. */
+static defupd_code at_setting(const struct ag_value *value, defupd_code rc, defupd_error *err)
+{
+    char text[DEFUPD_ERROR_MESSAGE_MAX];
+    const char *rest = err->message;
+    const int sys_errno = err->sys_errno;
+
+    if (strncmp(rest, "--", 2) == 0 && strstr(rest, ": ") != NULL)
+        rest = strstr(rest, ": ") + 2; /* the option of the same meaning */
+    (void)snprintf(text, sizeof text, "%s", rest);
+    rc = AG_FAIL(err, rc, "%s:%ld: %s: %s", value->file, value->line, value->setting->path, text);
+    err->sys_errno = sys_errno;
+    return rc;
+}
+
+/* The store has a root of its own since its first contact; the policy's is not needed any more. */
+static bool has_root(const struct ag_setup *setup)
+{
+    char *path;
+    bool there = false;
+
+    if (asprintf(&path, "%s/trust/roots", setup->state_dir) >= 0) {
+        there = access(path, F_OK) == 0;
+        free(path);
     }
+    return there;
+}
+
+static defupd_code policy_proxy(struct ag_setup *setup, const struct ag_owner *owner,
+                                defupd_error *err)
+{
+    const struct ag_policy *policy = setup->force.policy;
+    const struct ag_value *auth = ag_policy_at(policy, "proxy/auth-file");
+    const char *url = ag_policy_text(policy, "proxy/url");
+    defupd_code rc;
+    int fd;
+
+    if (url == NULL)
+        return DEFUPD_OK;
+    if (auth == NULL)
+        return keep_text(&setup->proxy, url, err);
+    rc = ag_policy_open(&fd, auth->text, owner->uid, true, err);
+    if (rc == DEFUPD_OK) {
+        (void)close(fd);
+        rc = ag_proxy_auth(url, auth->text, owner->uid, &setup->proxy, err);
+    }
+    return rc == DEFUPD_OK ? rc : at_setting(auth, rc, err);
+}
+
+static bool asks_sources(const struct ag_args *args)
+{
+    const enum ag_command_id id = args->command->id;
+
+    return id == AG_CMD_CHECK || id == AG_CMD_UPDATE || id == AG_CMD_FORCEUPDATE ||
+           id == AG_CMD_DOWNLOAD || (id == AG_CMD_VERIFY && ag_given(args, AG_OPT_REPAIR));
+}
+
+/* What the policy names and the command line does not, with the operator's rights, too. Only for
+ * commands that need it: who merely asks for the status need not be able to read a password. */
+static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_args *args,
+                                     const struct ag_owner *owner, defupd_error *err)
+{
+    const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
+    const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
+    const bool network = asks_sources(args);
+    const bool reports = ag_policy_text(setup->force.policy, "report/url") != NULL &&
+                         ((args->command->traits & AG_CMD_REPORTS) != 0 ||
+                          args->command->id == AG_CMD_DELIVER);
+    defupd_code rc;
+
+    if (root != NULL && setup->trusted_root == NULL &&
+        (network || args->command->id == AG_CMD_TRUST)) {
+        rc = read_root(setup, root->text, err);
+        if (rc != DEFUPD_OK && (args->trust_reset || !has_root(setup)))
+            return at_setting(root, rc, err);
+        setup->root_name = root->text;
+    }
+    if (ca != NULL && setup->ca_file == NULL && (network || reports)) {
+        rc = ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca->text, ag_owner_is_other(owner),
+                          &setup->ca_fd, &setup->ca_file, err);
+        if (rc != DEFUPD_OK)
+            return at_setting(ca, rc, err);
+    }
+    return setup->proxy == NULL && network ? policy_proxy(setup, owner, err) : DEFUPD_OK;
+}
+
+/* The policy's options, then what the command line puts in their place. */
+static defupd_code set_options(defupd_client_options *options, struct ag_setup *setup,
+                               const struct ag_args *args, defupd_error *err)
+{
+    AG_TRY(ag_map_options(&setup->map, options, setup->force.policy, err));
+    options->state_dir = setup->state_dir;
+    options->trusted_root = setup->trusted_root;
+    options->trusted_root_bytes = setup->trusted_root_bytes;
+    options->trusted_root_name = setup->root_name;
+    if (args->sources[0] != NULL) {
+        options->sources = args->sources;
+        options->source_list = NULL;
+    }
+    options->proxy = setup->proxy;
+    options->ca_file = setup->ca_file;
+    if (args->engines[0] != NULL)
+        options->engines = args->engines;
+    if (ag_given(args, AG_OPT_RING))
+        options->ring = args->value[AG_OPT_RING];
+    options->lock_wait_ms = args->wait_ms;
     return DEFUPD_OK;
 }
 
@@ -65,33 +162,30 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
 {
     defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
     const char *state_dir = args->value[AG_OPT_STATE_DIR];
+    const char *standard, *config = ag_config_file(args, &standard);
     struct ag_owner owner;
 
     *client = NULL;
-    *setup = (struct ag_setup){ .ca_fd = -1 };
-    if (ag_given(args, AG_OPT_CONFIG))
-        return AG_FAIL(err, DEFUPD_E_UNSUPPORTED, "--config %s: this version reads no policy file",
-                       args->value[AG_OPT_CONFIG]);
-    AG_TRY(absolute(&setup->state_dir, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR, err));
+    *setup = (struct ag_setup){ .ca_fd = -1, .root_name = args->value[AG_OPT_TRUSTED_ROOT] };
+    AG_TRY(ag_path_absolute(&setup->state_dir, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR,
+                            err));
     AG_TRY(ag_owner_find(setup->state_dir, &owner, err));
+    AG_TRY(ag_force_load(&setup->force, config, standard, setup->state_dir, owner.uid, err));
     AG_TRY(open_named_files(setup, args, &owner, err));
+    AG_TRY(open_policy_files(setup, args, &owner, err));
     if (ag_owner_is_other(&owner))
         AG_TRY(ag_become(&owner, err));
-
-    options.state_dir = setup->state_dir;
-    options.trusted_root = setup->trusted_root;
-    options.trusted_root_bytes = setup->trusted_root_bytes;
-    options.trusted_root_name = args->value[AG_OPT_TRUSTED_ROOT];
-    options.sources = args->sources[0] != NULL ? args->sources : NULL;
-    options.proxy = setup->proxy;
-    options.ca_file = setup->ca_file;
-    options.engines = args->engines[0] != NULL ? args->engines : NULL;
-    options.ring = args->value[AG_OPT_RING];
-    options.lock_wait_ms = args->wait_ms;
+    AG_TRY(set_options(&options, setup, args, err));
+    ag_map_report(&setup->report, &setup->force);
+    setup->report.ca_file = setup->ca_file;
     options.on_event = on_event;
     options.event_user = user;
     options.on_log = on_log;
     options.log_user = user;
+    options.on_hook = args->on_hook;
+    options.hook_user = args->hook_user;
+    options.next_on_success = args->next_on_success;
+    options.next_on_failure = args->next_on_failure;
     return defupd_client_open(client, &options, err);
 }
 
@@ -105,5 +199,7 @@ void ag_setup_free(struct ag_setup *setup)
     free(setup->trusted_root);
     free(setup->ca_file);
     free(setup->proxy);
+    ag_map_free(&setup->map);
+    ag_force_free(&setup->force);
     *setup = (struct ag_setup){ .ca_fd = -1 };
 }

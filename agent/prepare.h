@@ -8,6 +8,7 @@
 #include <defupd/client.h>
 
 #include "options.h"
+#include "policy/map.h"
 #include "report/report.h"
 
 /* What must live as long as the client. */
@@ -18,11 +19,14 @@ struct ag_setup {
     char *ca_file;
     int ca_fd; /* -1 when ca_file is the operator's own path */
     char *proxy;
+    const char *root_name; /* what messages call trusted_root */
+    struct ag_force force; /* the policy in force */
+    struct ag_map map;
     struct ag_report_settings report; /* what policy says of reports */
 };
 
-/* Open the client; events and log lines go to the callbacks with `user`. On failure *client is
- * NULL. `setup` is freed by ag_setup_free() in either case. */
+/* Find the policy and open the client; events and log lines go to the callbacks with `user`. On
+ * failure *client is NULL. `setup` is freed by ag_setup_free() in either case. */
 DEFUPD_MUST_CHECK defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup,
                                          const struct ag_args *args, defupd_event_fn on_event,
                                          defupd_log_fn on_log, void *user, defupd_error *err);

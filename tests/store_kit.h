@@ -393,4 +393,13 @@ static inline void kit_write(const char *path, const char *text)
     T_CHECK(fclose(file) == 0);
 }
 
+/* Looked at anew, not through directories that were open before. */
+static inline bool kit_holds(const struct du_record *record, const struct du_file *file, int root)
+{
+    DU_AUTO_PLACE place = { .dir = -1 };
+
+    du_place_init(&place, kit_sys(), root);
+    return du_record_holds(record, file, &place);
+}
+
 #endif

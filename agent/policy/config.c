@@ -6,29 +6,33 @@
 
 #include "become.h"
 #include "fail.h"
+#include "files.h"
 #include "json.h"
+#include "policy/compile.h"
+#include "policy/examples.h"
 #include "result.h"
 #include "text.h"
 
 const char *ag_config_file(const struct ag_args *args, const char **standard)
 {
-    /* The default policy is the default store's: with another store, nothing under /etc counts. */
-    *standard = ag_given(args, AG_OPT_STATE_DIR) ? NULL : AG_POLICY_FILE;
+    const char *dir = args->value[AG_OPT_STATE_DIR];
+
+    /* The default policy is the default store's. Nothing under /etc counts for another store, nor
+     * when the options say all that is needed. */
+    *standard = dir == NULL || (strcmp(dir, AG_DEFAULT_STATE_DIR) == 0 && args->sources[0] == NULL)
+                    ? AG_POLICY_FILE
+                    : NULL;
     return args->value[AG_OPT_CONFIG];
 }
 
-static const char *state_dir_of(const struct ag_args *args)
-{
-    return ag_given(args, AG_OPT_STATE_DIR) ? args->value[AG_OPT_STATE_DIR] : AG_DEFAULT_STATE_DIR;
-}
-
-static defupd_code load(struct ag_force *force, const struct ag_args *args, defupd_error *err)
+static defupd_code load(struct ag_force *force, const struct ag_args *args, const char *state_dir,
+                        defupd_error *err)
 {
     const char *standard, *config = ag_config_file(args, &standard);
     struct ag_owner owner;
 
-    AG_TRY(ag_owner_find(state_dir_of(args), &owner, err));
-    return ag_force_load(force, config, standard, state_dir_of(args), owner.uid, err);
+    AG_TRY(ag_owner_find(state_dir, &owner, err));
+    return ag_force_load(force, config, standard, state_dir, owner.uid, err);
 }
 
 /* Options that take the place of settings. */
@@ -65,12 +69,13 @@ static void find_overrides(struct ag_override *out, const struct ag_args *args,
             (struct ag_override){ "components/installed-engine", "--engine", args->engines[i] };
 }
 
-static defupd_code show(const struct ag_args *args, FILE *out, defupd_error *err)
+static defupd_code show(const struct ag_args *args, const char *state_dir, FILE *out,
+                        defupd_error *err)
 {
     struct ag_override overrides[AG_OVERRIDES_MAX + 1] = { 0 };
     char shown[AG_OVERRIDES_MAX][200];
     struct ag_force force = { 0 };
-    defupd_code rc = load(&force, args, err);
+    defupd_code rc = load(&force, args, state_dir, err);
 
     if (rc == DEFUPD_OK) {
         find_overrides(overrides, args, shown);
@@ -80,12 +85,13 @@ static defupd_code show(const struct ag_args *args, FILE *out, defupd_error *err
     return rc;
 }
 
-static defupd_code export(const struct ag_args *args, FILE *out, FILE *errors, defupd_error *err)
+static defupd_code export(const struct ag_args *args, const char *state_dir, FILE *out,
+                          FILE *errors, defupd_error *err)
 {
     static const struct ag_policy none;
     struct ag_force force = { 0 };
     char *bytes = NULL;
-    defupd_code rc = load(&force, args, err);
+    defupd_code rc = load(&force, args, state_dir, err);
 
     if (rc == DEFUPD_OK && force.from == AG_FORCE_LAST)
         ag_line(errors, "defupd: warning: this is the last good policy: %s", force.error.message);
@@ -141,7 +147,16 @@ static defupd_code tell(const struct ag_args *args, FILE *out, FILE *errors, con
                    findings->count + findings->more == 1 ? "" : "s");
 }
 
-static defupd_code test(const struct ag_args *args, FILE *out, FILE *errors, defupd_error *err)
+static defupd_code compile(const struct ag_args *args, const char *state_dir, FILE *out,
+                           FILE *errors, defupd_error *err)
+{
+    const char *standard, *config = ag_config_file(args, &standard);
+
+    return ag_compile(out, errors, config, standard, state_dir, err);
+}
+
+static defupd_code test(const struct ag_args *args, const char *state_dir, FILE *out, FILE *errors,
+                        defupd_error *err)
 {
     const char *standard, *config = ag_config_file(args, &standard);
     const bool candidate = args->word_count > 1; /* not in its place yet: it may be anybody's */
@@ -153,7 +168,7 @@ static defupd_code test(const struct ag_args *args, FILE *out, FILE *errors, def
 
     if (path == NULL)
         return AG_FAIL(err, DEFUPD_E_INVALID, "'config test' needs a file, or --config");
-    AG_TRY(ag_owner_find(state_dir_of(args), &owner, err));
+    AG_TRY(ag_owner_find(state_dir, &owner, err));
     rc = ag_policy_load(&policy, path, owner.uid, candidate ? AG_LOAD_ANYONES : 0, &findings, err);
     if (rc == DEFUPD_OK)
         ag_policy_check_files(policy, owner.uid, &findings);
@@ -164,18 +179,54 @@ static defupd_code test(const struct ag_args *args, FILE *out, FILE *errors, def
     return rc;
 }
 
+/* Somebody's own policy made of it, and the examples beside it. */
+static defupd_code init(const struct ag_args *args, const char *state_dir, FILE *out,
+                        defupd_error *err)
+{
+    const char *standard, *config = ag_config_file(args, &standard);
+    const char *path = config != NULL ? config : standard;
+    size_t written = 0;
+
+    if (path == NULL)
+        return AG_FAIL(err, DEFUPD_E_INVALID, "'config init' needs --config");
+    AG_TRY(ag_examples_write(state_dir, path, &ag_disk_posix, &written, err));
+    if (!ag_given(args, AG_OPT_QUIET))
+        ag_line(out,
+                written > 0 ? "%zu examples written." : "No example written: it was done before.",
+                written);
+    return DEFUPD_OK;
+}
+
+static defupd_code run(const struct ag_args *args, const char *state_dir, FILE *out, FILE *errors,
+                       defupd_error *err)
+{
+    switch (args->config) {
+    case AG_CONFIG_SHOW: return show(args, state_dir, out, err);
+    case AG_CONFIG_TEST: return test(args, state_dir, out, errors, err);
+    case AG_CONFIG_EXPORT: return export(args, state_dir, out, errors, err);
+    case AG_CONFIG_INIT: return init(args, state_dir, out, err);
+    case AG_CONFIG_COMPILE: return compile(args, state_dir, out, errors, err);
+    }
+    return AG_FAIL(err, DEFUPD_E_BUG, "no call for 'config'");
+}
+
 int ag_config(const struct ag_args *args, FILE *out, FILE *errors)
 {
     defupd_error err = { 0 };
-    defupd_code rc = DEFUPD_OK;
+    char *dir = NULL;
+    defupd_code rc;
 
-    switch (args->config) {
-    case AG_CONFIG_SHOW: rc = show(args, out, &err); break;
-    case AG_CONFIG_TEST: rc = test(args, out, errors, &err); break;
-    case AG_CONFIG_EXPORT: rc = export(args, out, errors, &err); break;
-    }
+    rc = ag_path_absolute(&dir,
+                          ag_given(args, AG_OPT_STATE_DIR) ? args->value[AG_OPT_STATE_DIR]
+                                                           : AG_DEFAULT_STATE_DIR,
+                          &err);
+    if (rc == DEFUPD_OK)
+        rc = run(args, dir, out, errors, &err);
+    free(dir);
     if (rc == DEFUPD_OK && (fflush(out) != 0 || ferror(out)))
         rc = AG_FAIL_ERRNO(&err, DEFUPD_E_IO, "cannot write to standard output");
+    if (rc != DEFUPD_OK && ag_given(args, AG_OPT_JSON) && args->config == AG_CONFIG_SHOW)
+        ag_json_wrong_use(out, args, &err);
     if (rc != DEFUPD_OK)
         ag_text_error(errors, &err, args->verbose > 0);
     return defupd_code_exit(rc);

@@ -14,7 +14,7 @@
 #include "files.h"
 
 #define SUM_LINE "<!-- crc32 %08x -->\n"
-#define SUM_LENGTH 23                       /* of that line */
+#define SUM_LENGTH (sizeof "<!-- crc32 00000000 -->\n" - 1)
 #define LAST_MAX (2u * AG_POLICY_BYTES_MAX) /* several files in one, laid out anew */
 
 /* CRC-32 of ISO 3309. Against rot and half an edit, not against anybody: whoever can write the
@@ -91,19 +91,6 @@ static struct ag_policy *load_last(const char *state_dir, uid_t owner)
     return policy;
 }
 
-static defupd_code make_absolute(char **out, const char *path, defupd_error *err)
-{
-    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
-
-    *out = NULL;
-    if (path[0] != '/' && here == NULL)
-        return AG_FAIL_ERRNO(err, DEFUPD_E_IO, "cannot tell the working directory for %s", path);
-    if (asprintf(out, "%s%s%s", here != NULL ? here : "", here != NULL ? "/" : "", path) < 0)
-        *out = NULL;
-    free(here);
-    return *out != NULL ? DEFUPD_OK : AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
-}
-
 static bool is_missing(const char *path)
 {
     struct stat st;
@@ -120,7 +107,7 @@ defupd_code ag_force_load(struct ag_force *force, const char *config, const char
     *force = (struct ag_force){ 0 };
     if (config == NULL && standard == NULL)
         return DEFUPD_OK;
-    AG_TRY(make_absolute(&force->path, config != NULL ? config : standard, err));
+    AG_TRY(ag_path_absolute(&force->path, config != NULL ? config : standard, err));
     missing = is_missing(force->path);
     rc = ag_policy_load(&force->policy, force->path, owner, 0, &force->findings, err);
     if (rc == DEFUPD_OK) {

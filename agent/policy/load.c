@@ -247,8 +247,7 @@ static defupd_code load_dropins(struct loader *loader, const char *dir, defupd_e
     return rc;
 }
 
-/* "/etc/defupd/policy.xml" has its drop-ins in "/etc/defupd/policy.d". NULL without memory. */
-static char *dropins_of(const char *path)
+char *ag_policy_dropins(const char *path)
 {
     const size_t length = strlen(path);
     const bool xml = length > 4 && strcmp(path + length - 4, ".xml") == 0;
@@ -261,7 +260,7 @@ defupd_code ag_policy_load(struct ag_policy **out, const char *path, uid_t owner
                            struct ag_findings *findings, defupd_error *err)
 {
     struct loader loader = { calloc(1, sizeof *loader.policy), findings, owner, flags };
-    char *dir = dropins_of(path);
+    char *dir = ag_policy_dropins(path);
     defupd_error dropin_err = { 0 };
     defupd_code rc, dropin_rc;
     int fd;

@@ -83,6 +83,9 @@ enum {
 DEFUPD_MUST_CHECK defupd_code ag_policy_load(struct ag_policy **out, const char *path, uid_t owner,
                                              unsigned flags, struct ag_findings *findings,
                                              defupd_error *err);
+/* Folder of a policy file's drop-ins, yours to free(): "/etc/defupd/policy.d" for
+ * "/etc/defupd/policy.xml". NULL without memory. */
+char *ag_policy_dropins(const char *path);
 /* A file that may decide or holds a secret: owned by root or `owner`, writable by nobody else, in
  * such a directory. With `secret`, readable by nobody else either. *fd is open for reading.
  * DEFUPD_E_POLICY_OWNER, DEFUPD_E_POLICY (cannot be opened; err->sys_errno says why). */

@@ -274,12 +274,14 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &ignored) == 1 || inet_pton(AF_INET6, text, &ignored) == 1;
 }
 
-/* Which of the words; SIZE_MAX for none. */
+/* Which of the words. */
 static bool read_word(const char *words, const char *text, uint64_t *out)
 {
     const size_t length = strlen(text);
 
     *out = 0;
+    if (strchr(text, ' ') != NULL) /* several of them are not one */
+        return false;
     for (const char *at = words; length > 0 && at != NULL; (*out)++) {
         if (strncmp(at, text, length) == 0 && (at[length] == ' ' || at[length] == '\0'))
             return true;
@@ -308,7 +310,7 @@ bool ag_value_read(const struct ag_setting *setting, const char *text, uint64_t 
     case AG_PROXY: return is_url(text, false, true);
     case AG_PATH: return is_path(text);
     case AG_ADDRESS: return is_address(text);
-    case AG_TEXT: return strlen(text) < PATH_MAX_;
+    case AG_TEXT: return text[0] != '\0' && strlen(text) < PATH_MAX_;
     case AG_DURATION: right = iso_duration(text, number) || clock_duration(text, number); break;
     case AG_SIZE: right = read_size(text, number); break;
     case AG_COUNT:
@@ -399,7 +401,7 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
     switch (setting->type) {
     case AG_WORD: words_allowed(setting->words, out, size); return;
     case AG_DURATION:
-        (void)snprintf(out, size, "%s to %s, such as PT2H, P1DT12H or 02:00:00",
+        (void)snprintf(out, size, "%s to %s, ISO 8601 or HH:MM:SS",
                        ag_duration_text(from, setting->min), ag_duration_text(to, setting->max));
         return;
     case AG_SIZE:
@@ -433,7 +435,7 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
         break;
     case AG_PATH: text = "/..., below 4096 bytes, no control characters"; break;
     case AG_ADDRESS: text = "192.0.2.1 or 2001:db8::1"; break;
-    case AG_TEXT: text = "below 4096 bytes"; break;
+    case AG_TEXT: text = "1 to 4095 bytes"; break;
     }
     (void)snprintf(out, size, "%s", text);
 }

@@ -262,9 +262,23 @@ defupd_code defupd_client_trust_show(defupd_client *client, defupd_role_fn on_ro
 defupd_code defupd_client_write_report(defupd_client *client, const char *name, const void *bytes,
                                        uint64_t count, defupd_error *error)
 {
+    static const char *const names[] = { "local.xml", "posture.json", "policy.last.xml",
+                                         "examples.written", NULL };
     ENTER(client, error);
-    if (name == NULL || bytes == NULL ||
-        (strcmp(name, "local.xml") != 0 && strcmp(name, "posture.json") != 0))
+    bool known = false;
+
+    for (size_t i = 0; name != NULL && names[i] != NULL; i++)
+        known = known || strcmp(name, names[i]) == 0;
+    if (!known || bytes == NULL)
         return DU_FAIL(err, DEFUPD_E_INVALID, "'%s' is not a report's name", name ? name : "");
     return du_store_write_report(&client->ctx.store, name, bytes, (size_t)count, err);
+}
+
+defupd_code defupd_client_slot(defupd_client *client, uint64_t interval_s, uint64_t *slot_s,
+                               defupd_error *error)
+{
+    ENTER(client, error);
+    if (interval_s == 0 || slot_s == NULL)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "%s: interval_s is 0 or slot_s is NULL", __func__);
+    return du_slot(&client->ctx, interval_s, slot_s, err);
 }

@@ -178,9 +178,10 @@ DEFUPD_MUST_CHECK defupd_code du_store_record(const struct du_store *store, cons
 DEFUPD_MUST_CHECK defupd_code du_record_tree(const struct du_store *store, const char *component,
                                              uint64_t version, unsigned char tree[DU_SHA256_BYTES],
                                              defupd_error *err);
-/* Is the file still what the record says, without reading it (inode, size, mtime, mode)? */
-bool du_record_holds(const struct du_sys *sys, const struct du_record *record,
-                     const struct du_file *file, int root);
+/* Is the file below the place's root still what the record says, without reading it (inode, size,
+ * mtime, mode)? */
+bool du_record_holds(const struct du_record *record, const struct du_file *file,
+                     struct du_place *place);
 /* Complete versions of a component, ascending; yours to free(). */
 DEFUPD_MUST_CHECK defupd_code du_store_versions(const struct du_store *store, const char *component,
                                                 uint64_t **version, size_t *count,

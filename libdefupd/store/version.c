@@ -330,11 +330,10 @@ static bool shape_is(const struct stat *st, const struct du_file *file)
            (uint64_t)st->st_size == file->size;
 }
 
-bool du_record_holds(const struct du_sys *sys, const struct du_record *record,
-                     const struct du_file *file, int root)
+bool du_record_holds(const struct du_record *record, const struct du_file *file,
+                     struct du_place *place)
 {
     const struct du_file *known = du_index_find(&record->index, file->path);
-    DU_AUTO_PLACE place = { .dir = -1 };
     defupd_error ignored;
     const char *name;
     struct stat st;
@@ -344,8 +343,7 @@ bool du_record_holds(const struct du_sys *sys, const struct du_record *record,
     if (known == NULL || known->size != file->size || known->exec != file->exec ||
         memcmp(known->sha256, file->sha256, sizeof file->sha256) != 0)
         return false;
-    du_place_init(&place, sys, root);
-    if (du_place_parent(&place, file->path, false, &dir, &name, &ignored) != DEFUPD_OK ||
+    if (du_place_parent(place, file->path, false, &dir, &name, &ignored) != DEFUPD_OK ||
         fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !mtime_ns(&st, &ns))
         return false;
     const struct du_record_file *facts = &record->file[known - record->index.file];

@@ -54,12 +54,22 @@ static defupd_code step(const struct du_place *place, int dir, const char *name,
     return DEFUPD_OK;
 }
 
+/* Somewhere below the directory that is open? Files come in the order of their paths. */
+static bool is_below(const struct du_place *place, const char *path)
+{
+    const size_t len = strlen(place->dir_path);
+
+    return place->dir >= 0 && strncmp(place->dir_path, path, len) == 0 && path[len] == '/';
+}
+
 defupd_code du_place_parent(struct du_place *place, const char *path, bool make, int *dir,
                             const char **name, defupd_error *err)
 {
     const char *slash = strrchr(path, '/');
     const size_t len = slash != NULL ? (size_t)(slash - path) : 0;
     DU_AUTO_FD at = -1;
+    size_t from = 0;
+    int above = place->root;
 
     *name = slash != NULL ? slash + 1 : path;
     if (len == 0) {
@@ -71,7 +81,11 @@ defupd_code du_place_parent(struct du_place *place, const char *path, bool make,
         *dir = place->dir;
         return DEFUPD_OK;
     }
-    for (size_t from = 0; from < len;) {
+    if (is_below(place, path)) {
+        from = strlen(place->dir_path) + 1;
+        above = place->dir;
+    }
+    while (from < len) {
         const size_t part_len = strcspn(path + from, "/");
         char part[DU_PART_MAX + 1];
         int next = -1;
@@ -80,7 +94,7 @@ defupd_code du_place_parent(struct du_place *place, const char *path, bool make,
             return DU_FAIL(err, DEFUPD_E_BUG, "path was not checked");
         memcpy(part, path + from, part_len);
         part[part_len] = '\0';
-        if (step(place, at >= 0 ? at : place->root, part, make, &next, err) != DEFUPD_OK)
+        if (step(place, at >= 0 ? at : above, part, make, &next, err) != DEFUPD_OK)
             return du_err_prefix(err, "'%s'", path);
         du_fd_close(&at);
         at = next;

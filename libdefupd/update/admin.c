@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/scope.h"
+#include "crypto/crypto.h"
 #include "sys/disk.h"
 #include "update/run.h"
 
@@ -72,6 +73,32 @@ defupd_code du_clean(struct du_context *ctx, uint64_t *bytes, defupd_error *err)
     rc = du_store_clean(&ctx->store, bytes, err);
     du_store_unlock(&ctx->store);
     return rc;
+}
+
+static defupd_code make_host_id(struct du_context *ctx, unsigned char id[DU_HOST_ID_BYTES],
+                                defupd_error *err)
+{
+    defupd_code rc;
+
+    DU_TRY(lock(ctx, err));
+    rc = du_store_host_id(&ctx->store, id, err);
+    du_store_unlock(&ctx->store);
+    return rc;
+}
+
+defupd_code du_slot(struct du_context *ctx, uint64_t interval_s, uint64_t *slot_s,
+                    defupd_error *err)
+{
+    unsigned char id[DU_HOST_ID_BYTES], hmac[DU_SHA256_BYTES];
+    uint64_t number = 0;
+
+    if (!du_store_host_id_peek(&ctx->store, id))
+        DU_TRY(make_host_id(ctx, id, err));
+    du_hmac_sha256(hmac, id, sizeof id, "slot", 4);
+    for (size_t i = 0; i < 8; i++)
+        number = number << 8 | hmac[i];
+    *slot_s = number % interval_s;
+    return DEFUPD_OK;
 }
 
 static defupd_code no_load(void *user, const char *name, struct du_buf *out, defupd_error *err)

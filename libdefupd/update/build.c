@@ -22,7 +22,8 @@ struct base {
     struct du_record record; /* of a version on disk */
     struct du_index staged;  /* of a tree between, which has no record */
     int root;
-    bool doubt; /* a file of it was found damaged: none is taken without being read */
+    struct du_place place; /* of it */
+    bool doubt;            /* a file of it was found damaged: none is taken without being read */
     struct du_tree_base tree;
 };
 
@@ -30,22 +31,22 @@ static void base_free(struct base *base)
 {
     du_record_free(&base->record);
     du_index_free(&base->staged);
+    du_place_end(&base->place);
     du_fd_close(&base->root);
 }
 
 /* By its bytes. */
-static bool is_content_right(const struct du_sys *sys, const struct du_file *file, int root,
+static bool is_content_right(const struct du_file *file, struct du_place *place,
                              const struct du_tick *tick, defupd_error *err)
 {
-    DU_AUTO_PLACE place;
+    const struct du_sys *sys = place->sys;
     unsigned char sha256[DU_SHA256_BYTES];
     const char *name;
     struct stat st;
     uint64_t size;
     int dir;
 
-    du_place_init(&place, sys, root);
-    if (du_place_parent(&place, file->path, false, &dir, &name, err) != DEFUPD_OK)
+    if (du_place_parent(place, file->path, false, &dir, &name, err) != DEFUPD_OK)
         return false;
     DU_AUTO_FD fd = sys->openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
@@ -55,21 +56,19 @@ static bool is_content_right(const struct du_sys *sys, const struct du_file *fil
            size == file->size && memcmp(sha256, file->sha256, DU_SHA256_BYTES) == 0;
 }
 
-bool du_file_is_right(const struct du_sys *sys, const struct du_record *record,
-                      const struct du_file *file, int root, const struct du_tick *tick,
-                      defupd_error *err)
+bool du_file_is_right(const struct du_record *record, const struct du_file *file,
+                      struct du_place *place, const struct du_tick *tick, defupd_error *err)
 {
-    return (record != NULL && du_record_holds(sys, record, file, root)) ||
-           is_content_right(sys, file, root, tick, err);
+    return (record != NULL && du_record_holds(record, file, place)) ||
+           is_content_right(file, place, tick, err);
 }
 
 static bool trust_installed(void *user, const struct du_file *file)
 {
-    const struct base *base = user;
+    struct base *base = user;
     defupd_error ignored = { 0 };
 
-    return du_file_is_right(base->sys, base->doubt ? NULL : &base->record, file, base->root, NULL,
-                            &ignored);
+    return du_file_is_right(base->doubt ? NULL : &base->record, file, &base->place, NULL, &ignored);
 }
 
 /* The tree between was compared with its digest a moment ago, and nobody else may enter staging/.
@@ -91,6 +90,7 @@ static defupd_code open_version(struct du_run *run, const char *component, uint6
     base->doubt = du_distrust_has_version(&distrust, version);
     DU_TRY(du_store_record(&run->ctx->store, component, version, &base->record, err));
     DU_TRY(du_store_version_dir(&run->ctx->store, component, version, &base->root, err));
+    du_place_init(&base->place, base->sys, base->root);
     base->tree = (struct du_tree_base){
         .index = &base->record.index, .root = base->root, .trust = trust_installed, .user = base
     };
@@ -158,7 +158,7 @@ defupd_code du_run_unpack(struct du_run *run, const char *component,
 {
     const struct du_member *member = du_generation_find(&run->current, component);
     const struct du_tick tick = du_run_tick(run);
-    DU_AUTO(base_free) struct base base = { .root = -1 };
+    DU_AUTO(base_free) struct base base = { .root = -1, .place = { .dir = -1 } };
     DU_AUTO(work_free) struct work work = { .object_fd = -1, .stage = -1 };
     defupd_error ignored = { 0 };
     uint64_t reused;
@@ -216,7 +216,7 @@ static defupd_code merge_steps(struct du_run *run, struct du_part *part, int *fd
                                struct du_index *index, defupd_error *err)
 {
     const struct du_plan *plan = &part->plan;
-    DU_AUTO(base_free) struct base base = { .root = -1 };
+    DU_AUTO(base_free) struct base base = { .root = -1, .place = { .dir = -1 } };
 
     part->failed = plan->step[0];
     DU_TRY(open_start(run, part, &base, err));

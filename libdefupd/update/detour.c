@@ -148,7 +148,8 @@ static defupd_code give_up(struct du_run *run, struct du_part *part, const struc
     part->plan = *before;
     du_part_tell(part);
     *err = *why;
-    if (other.target == NULL && other.reason == DEFUPD_REASON_BUDGET)
+    if (other.target == NULL &&
+        (other.reason == DEFUPD_REASON_BUDGET || other.reason == DEFUPD_REASON_METERED))
         return DU_FAIL(err, DEFUPD_E_BUDGET, "%s: %s failed (%.200s), and %.200s", part->name, name,
                        why->message, other.text);
     if (other.target != NULL && why->code != DEFUPD_E_NOT_DOWNLOADED && run->fetch == NULL)

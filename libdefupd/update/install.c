@@ -12,6 +12,7 @@ defupd_code du_version_check(struct du_run *run, const char *component, uint64_t
     const struct du_tick tick = du_run_tick(run);
     DU_AUTO(du_distrust_free) struct du_distrust distrust = { 0 };
     DU_AUTO_RECORD record = { 0 };
+    DU_AUTO_PLACE place = { .dir = -1 };
     DU_AUTO_FD root = -1;
     bool doubt;
 
@@ -22,11 +23,12 @@ defupd_code du_version_check(struct du_run *run, const char *component, uint64_t
         return DU_FAIL(err, DEFUPD_E_DAMAGED, "%s %" PRIu64 " on disk is not the signed tree",
                        component, version);
     DU_TRY(du_store_version_dir(&run->ctx->store, component, version, &root, err));
+    du_place_init(&place, run->ctx->sys, root);
     for (size_t i = 0; i < record.index.count; i++) {
         const struct du_file *file = &record.index.file[i];
         defupd_error why = { 0 };
 
-        if (du_file_is_right(run->ctx->sys, doubt ? NULL : &record, file, root, &tick, &why)) {
+        if (du_file_is_right(doubt ? NULL : &record, file, &place, &tick, &why)) {
             DU_TRY(tick.fn(tick.user, 0, err));
             continue;
         }

@@ -471,6 +471,8 @@ static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
 
     const bool active = row->item.progress == DEFUPD_PROGRESS_ACTIVE;
 
+    if (row->item.code == DEFUPD_E_NO_REPLACEMENT || part->plan.action == DEFUPD_ACTION_REMOVE)
+        du_run_event(run, DEFUPD_EVENT_WITHDRAWN, row);
     /* A product that does not go on is a failure, beside an update that succeeded. */
     if (active && (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
         du_run_event(run, DEFUPD_EVENT_SUCCEEDED, row);

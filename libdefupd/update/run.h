@@ -167,9 +167,8 @@ DEFUPD_MUST_CHECK defupd_code du_run_unpack(struct du_run *run, const char *comp
 /* By inode, size and time when a record is given; else, since they may have changed harmlessly (a
  * restored backup), by its bytes. A cancel or lack of memory while they are read says nothing about
  * the file, and is in err when the answer is false. */
-bool du_file_is_right(const struct du_sys *sys, const struct du_record *record,
-                      const struct du_file *file, int root, const struct du_tick *tick,
-                      defupd_error *err);
+bool du_file_is_right(const struct du_record *record, const struct du_file *file,
+                      struct du_place *place, const struct du_tick *tick, defupd_error *err);
 
 /* --- install.c --- */
 /* Make the part's target stand complete in versions/. */

@@ -374,7 +374,23 @@ static void read_manifest(struct du_run *run, struct status_row *row, struct fin
     read_licence(run, row, newest != NULL ? newest : installed, finding);
 }
 
-/* Files of the installed version were found damaged, and nobody has repaired them yet. */
+static bool is_on_disk(const struct du_run *run, const struct status_row *row)
+{
+    DU_AUTO_FREE uint64_t *version = NULL;
+    defupd_error ignored = { 0 };
+    size_t count = 0;
+
+    if (du_store_versions(&run->ctx->store, row->name, &version, &count, &ignored) != DEFUPD_OK)
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (version[i] == row->status.version)
+            return true;
+    }
+    return false;
+}
+
+/* Files of the installed version were found damaged, and nobody has repaired them yet; or it is
+ * gone altogether. */
 static void read_damage(const struct du_run *run, struct status_row *row, struct finding *finding)
 {
     DU_AUTO(du_distrust_free) struct du_distrust distrust = { 0 };
@@ -382,7 +398,7 @@ static void read_damage(const struct du_run *run, struct status_row *row, struct
 
     if (row->status.version == 0 ||
         du_distrust_read(run, row->name, &distrust, &ignored) != DEFUPD_OK ||
-        !du_distrust_has_version(&distrust, row->status.version))
+        (!du_distrust_has_version(&distrust, row->status.version) && is_on_disk(run, row)))
         return;
     finding->damaged = true;
     row->status.last_error = DEFUPD_E_DAMAGED;

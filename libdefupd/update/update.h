@@ -58,6 +58,8 @@ DEFUPD_MUST_CHECK defupd_code du_hold(struct du_context *ctx, const char *compon
                                       enum du_hold_change change, uint64_t version,
                                       defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_clean(struct du_context *ctx, uint64_t *bytes, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_slot(struct du_context *ctx, uint64_t interval_s, uint64_t *slot_s,
+                                      defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_trust_reset(struct du_context *ctx, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_trust_show(struct du_context *ctx, defupd_role_fn on_role,
                                             void *user, defupd_error *err);

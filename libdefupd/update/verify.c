@@ -97,8 +97,16 @@ defupd_code du_inspect(struct du_inspection *in, const struct du_sys *sys, int r
 
 /* --- the current generation --- */
 
+/* What became of one component. */
+struct verdict {
+    const struct du_member *member;
+    bool damaged; /* and not repaired */
+};
+
 struct verify {
     struct du_run run;
+    struct verdict *verdict;
+    size_t verdicts;
     struct du_lease lease;
     defupd_damage_fn on_damage;
     void *user;
@@ -110,6 +118,7 @@ struct verify {
 static void verify_free(struct verify *v)
 {
     du_lease_free(&v->lease);
+    free(v->verdict);
     du_run_end(&v->run);
 }
 
@@ -255,17 +264,24 @@ static defupd_code work(struct verify *v, bool repair, defupd_error *err)
     struct du_run *run = &v->run;
 
     DU_TRY(check_names(v, err));
+    v->verdict = calloc(run->current.count + 1, sizeof *v->verdict);
+    if (v->verdict == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for findings");
     for (size_t i = 0; i < run->current.count; i++) {
         const struct du_member *member = &run->current.member[i];
         const unsigned before = v->damaged;
+        struct verdict *verdict = &v->verdict[v->verdicts];
 
         if (!is_wanted(run->request, member))
             continue;
         DU_TRY(inspect_member(v, member, err));
-        if (!repair || v->damaged == before)
+        *verdict = (struct verdict){ member, v->damaged != before };
+        v->verdicts++;
+        if (!repair || !verdict->damaged)
             continue;
         DU_TRY(repair_member(v, member, err));
         v->damaged = before;
+        verdict->damaged = false;
         du_event_send(&run->ctx->events, (defupd_event){ .id = DEFUPD_EVENT_REPAIRED,
                                                          .component = member->component,
                                                          .version = member->version });
@@ -277,6 +293,48 @@ static defupd_code work(struct verify *v, bool repair, defupd_error *err)
         return DU_FAIL(err, DEFUPD_E_DAMAGED, "%u installed file%s not what was signed", v->damaged,
                        v->damaged == 1 ? " is" : "s are");
     return DEFUPD_OK;
+}
+
+static bool is_news(const struct verify *v, const struct verdict *verdict)
+{
+    DU_AUTO(du_distrust_free) struct du_distrust known = { 0 };
+    defupd_error ignored = { 0 };
+
+    return du_distrust_read(&v->run, verdict->member->component, &known, &ignored) == DEFUPD_OK &&
+           du_distrust_has_version(&known, verdict->member->version) != verdict->damaged;
+}
+
+/* Damage stays known until it is repaired, or the files are found right: status tells it, and
+ * nothing is built on them. Who may not write, or comes while somebody else writes, only looks. */
+static void keep_verdicts(struct verify *v)
+{
+    struct du_run *run = &v->run;
+    const bool locked = !run->read_only;
+    defupd_error why = { 0 };
+    bool news = false;
+
+    for (size_t i = 0; i < v->verdicts; i++)
+        news = news || is_news(v, &v->verdict[i]);
+    if (!news)
+        return;
+    if (!locked &&
+        du_store_lock(&run->ctx->store, run->ctx->options->lock_wait_ms, NULL, &why) != DEFUPD_OK) {
+        du_log(&run->ctx->events, DEFUPD_LEVEL_WARNING, "update",
+               "what was found is not recorded: %s", why.message);
+        return;
+    }
+    run->read_only = false;
+    for (size_t i = 0; i < v->verdicts; i++) {
+        const struct du_member *member = v->verdict[i].member;
+
+        if (v->verdict[i].damaged)
+            du_distrust_note(run, member->component, member->version, NULL);
+        else
+            du_distrust_forget(run, member->component, member->version);
+    }
+    run->read_only = !locked;
+    if (!locked)
+        du_store_unlock(&run->ctx->store);
 }
 
 defupd_code du_verify(struct du_context *ctx, const defupd_request *request,
@@ -302,6 +360,7 @@ defupd_code du_verify(struct du_context *ctx, const defupd_request *request,
     if (repair && ctx->options->sources != NULL && ctx->options->sources[0] != NULL)
         DU_TRY(du_run_open_fetch(&v.run, err));
     rc = work(&v, repair, err);
+    keep_verdicts(&v);
     *files = v.files;
     return rc;
 }

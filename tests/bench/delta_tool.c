@@ -182,14 +182,19 @@ static defupd_code command_make(const char *old_path, const char *new_path, cons
 
 struct base {
     const struct du_record *record;
-    int root;
+    struct du_place place;
 };
+
+static void end_base(struct base *base)
+{
+    du_place_end(&base->place);
+}
 
 static bool trust(void *user, const struct du_file *file)
 {
-    const struct base *base = user;
+    struct base *base = user;
 
-    return du_record_holds(sys, base->record, file, base->root);
+    return du_record_holds(base->record, file, &base->place);
 }
 
 static defupd_code read_want(const char *file, struct du_tree_want *want,
@@ -226,7 +231,8 @@ static defupd_code command_apply(const char *old_path, const char *file, const c
         return DU_FAIL_IO(err, "open %s", file);
     DU_TRY(du_object_verify(sys, fd, bytes, sha256, file, NULL, &delta, err));
 
-    struct base user = { &old, old_root };
+    DU_AUTO(end_base) struct base user = { .record = &old, .place = { .dir = -1 } };
+    du_place_init(&user.place, sys, old_root);
     const struct du_tree_base base = { &old.index, old_root, trust, &user };
     if (sys->mkdirat(AT_FDCWD, new_path, 0755) != 0)
         return DU_FAIL_IO(err, "make %s", new_path);

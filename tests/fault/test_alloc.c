@@ -337,16 +337,35 @@ struct work {
     const char *prepare; /* done to the prepared store, in it */
 };
 
+static defupd_code agree(void *user, const defupd_hook *hook, defupd_error *error)
+{
+    (void)user;
+    (void)hook;
+    (void)error;
+    return DEFUPD_OK;
+}
+
 static defupd_code act(const struct work *work, defupd_error *err)
 {
-    const char *const sources[] = { url, NULL };
+    const defupd_source source = { sizeof source, 0, 86400, url };
+    const defupd_source *const sources[] = { &source, NULL };
+    const defupd_rule rule = { sizeof rule, 0, 0, 86400, 0, "alpha", "pilot", "av" };
+    const defupd_rule *const rules[] = { &rule, NULL };
+    const defupd_licence licence = { sizeof licence, 0, 0, "av" };
+    const defupd_licence *const licences[] = { &licence, NULL };
     static const char *const engines[] = { "scan=4.1", NULL };
     defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
     defupd_client *client = NULL;
     defupd_code rc;
 
     options.state_dir = state;
-    options.sources = sources;
+    options.source_list = sources;
+    options.rules = rules;
+    options.licences = licences;
+    options.on_hook = agree;
+    options.bytes_per_day = 1 << 30;
+    options.interval_s = 3600;
+    options.next_on_success = options.next_on_failure = 2000000000;
     options.engines = engines;
     options.ring = "pilot";
     options.trusted_root = root;

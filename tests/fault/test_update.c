@@ -73,6 +73,14 @@ static void make_trees(void)
 
 enum work { INSTALL, UPDATE, ROLLBACK };
 
+static defupd_code agree(void *user, const defupd_hook *hook, defupd_error *error)
+{
+    (void)user;
+    (void)hook;
+    (void)error;
+    return DEFUPD_OK;
+}
+
 /* *held: some component stays where it is because its hold could not be read, which counts as held.
  */
 static defupd_code act(enum work work, const struct du_sys *sys, bool *held, defupd_error *err)
@@ -81,7 +89,12 @@ static defupd_code act(enum work work, const struct du_sys *sys, bool *held, def
     defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
     defupd_request request = DEFUPD_REQUEST_INIT;
     char url[300];
-    const char *const sources[] = { url, NULL };
+    const defupd_source source = { sizeof source, 0, 86400, url };
+    const defupd_source *const sources[] = { &source, NULL };
+    const defupd_rule rule = { sizeof rule, 0, 0, 86400, 0, "alpha", "pilot", "av" };
+    const defupd_rule *const rules[] = { &rule, NULL };
+    const defupd_licence licence = { sizeof licence, 0, 0, "av" };
+    const defupd_licence *const licences[] = { &licence, NULL };
     static char root[65536];
     FILE *file = fopen(path("repo/metadata/1.root.json"), "r");
     defupd_client *client = NULL;
@@ -91,7 +104,13 @@ static defupd_code act(enum work work, const struct du_sys *sys, bool *held, def
     *held = false;
     (void)snprintf(url, sizeof url, "file://%s", path("repo"));
     options.state_dir = path("state");
-    options.sources = sources;
+    options.source_list = sources;
+    options.rules = rules;
+    options.licences = licences;
+    options.on_hook = agree;
+    options.bytes_per_day = 1 << 30;
+    options.interval_s = 3600;
+    options.next_on_success = options.next_on_failure = 2000000000;
     options.trusted_root = root;
     options.trusted_root_bytes = file != NULL ? fread(root, 1, sizeof root, file) : 0;
     if (file != NULL)

@@ -3,10 +3,8 @@
 # What a support engineer reads: the code of each failure, caused for real, in local.xml, and 0
 # after the next success. tests/codes.txt names the test of every code.
 . "$SOURCE/tests/tools/tap.sh"
-
-d() {
-    defupd --state-dir "$state" "$@"
-}
+. "$SOURCE/tests/tools/rules.sh"
+. "$SOURCE/tests/tools/agent.sh"
 
 # A store with tetra 1 installed, and a repository with tetra 2 behind a server that obeys "rules".
 a_host() {
@@ -182,6 +180,25 @@ what_a_person_asks_in_vain_has_its_code() {
     says ' NO_ROOT:'
 }
 
+an_agent_that_dies_under_an_order_has_its_code() {
+    make_rules
+    make_repo good 1
+    lie good
+    echo "$url" >source
+    echo "metadata/timestamp.json=gate:$PWD/open" >rules
+    policy_is 'interval-s 0'
+    start_agent
+    d forceupdate >first 2>&1 </dev/null &
+    first=$!
+    until_true [ -e open.met ]
+    kill -KILL "$agent"
+    wait $first
+    [ $? = 69 ] || fail "the order ends with $?: $(cat first)"
+    grep -q ' AGENT:' first || fail "$(cat first)"
+    : >open
+}
+
+t_run an_agent_that_dies_under_an_order_has_its_code
 t_run a_proxy_that_is_down_refuses_us_or_dies_has_three_numbers
 t_run each_way_in_which_a_source_fails_has_its_code
 t_run a_source_that_tells_what_is_not_signed_has_its_code

@@ -9,6 +9,8 @@ the leading slash) matches PATTERN (fnmatch: * also matches '/'); the first that
 without one the answer is honest: GET and HEAD, one range, ETag, If-None-Match, keep-alive. --rules
 names a file of rules, one a line, which is read again for every request and comes before --rule.
 
+The body of a POST becomes a line of the file "posts" in DIR; the answer is 204, or the rule's.
+
 BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching requests only.
 
     truncate:N     the file ends after N bytes; everything about it is consistent
@@ -24,6 +26,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
     endless        bytes without end, chunked
     slow:N/MS      N bytes of the body every MS milliseconds
     stall:N        stops after N bytes of the body and keeps the connection open
+    gate:FILE      makes FILE.met, waits until FILE exists, then answers honestly
     silent         reads the request and never answers
     close          closes instead of answering
     garbage        answers something that is not HTTP
@@ -125,6 +128,10 @@ class Connection:
         self.path = urllib.parse.unquote(target.partition("?")[0]).lstrip("/")
         self.name, self.argument = self.server.rules.find(self.path)
         self.logged = False
+        if self.method == "POST":
+            body = self.input.read(int(self.headers.get("content-length", "0")))
+            with open(os.path.join(self.server.dir, "posts"), "ab") as posts:
+                posts.write(body + b"\n")
         self.answer()
         return True
 
@@ -171,9 +178,15 @@ class Connection:
         raise Hangup
 
     def answer(self):
+        if self.name == "gate":
+            open(self.argument + ".met", "w").close()
+            while not os.path.exists(self.argument):
+                time.sleep(0.02)
         simple = getattr(self, "do_" + self.name, None)
         if simple:
             return simple()
+        if self.method == "POST":
+            return self.send(204, [], b"")
         if self.method not in ("GET", "HEAD"):
             return self.page(405)
         content = self.content()

@@ -99,6 +99,27 @@ static defupd_code call(const char *name, defupd_client *client, const defupd_re
     return fail(fake.call_code, error);
 }
 
+/* What a policy sets. */
+static void note_lists(const defupd_client_options *options)
+{
+    for (size_t i = 0; options->source_list != NULL && options->source_list[i] != NULL; i++)
+        note_call("source %s grace=%llu", options->source_list[i]->url,
+                  (unsigned long long)options->source_list[i]->offline_grace_s);
+    for (size_t i = 0; options->components != NULL && options->components[i] != NULL; i++)
+        note_call("component %s", options->components[i]);
+    for (size_t i = 0; options->rules != NULL && options->rules[i] != NULL; i++) {
+        const defupd_rule *rule = options->rules[i];
+
+        note_call("rule %s flags=%u pin=%llu age=%llu delay=%llu ring=%s licence=%s",
+                  rule->component, rule->flags, (unsigned long long)rule->pin_version,
+                  (unsigned long long)rule->max_age_s, (unsigned long long)rule->delay_s,
+                  rule->ring != NULL ? rule->ring : "", rule->licence != NULL ? rule->licence : "");
+    }
+    for (size_t i = 0; options->licences != NULL && options->licences[i] != NULL; i++)
+        note_call("licence %s until %lld", options->licences[i]->name,
+                  (long long)options->licences[i]->expires);
+}
+
 defupd_code defupd_client_open(defupd_client **client, const defupd_client_options *options,
                                defupd_error *error)
 {
@@ -114,6 +135,7 @@ defupd_code defupd_client_open(defupd_client **client, const defupd_client_optio
         note_call("source %s", options->sources[i]);
     for (size_t i = 0; options->engines != NULL && options->engines[i] != NULL; i++)
         note_call("engine %s", options->engines[i]);
+    note_lists(options);
     if (fake.read_ca && options->ca_file != NULL) {
         FILE *file = fopen(options->ca_file, "r");
         char text[16] = "";
@@ -237,6 +259,14 @@ defupd_code defupd_client_trust_show(defupd_client *client, defupd_role_fn on_ro
 
     (void)client;
     on_role(user, &root);
+    return fail(fake.call_code, error);
+}
+
+defupd_code defupd_client_slot(defupd_client *client, uint64_t interval_s, uint64_t *slot_s,
+                               defupd_error *error)
+{
+    (void)client;
+    *slot_s = interval_s - 1;
     return fail(fake.call_code, error);
 }
 

@@ -420,6 +420,7 @@ static void what_is_withdrawn_stays_unless_policy_wants_it_removed(void)
     T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
     kit_edit(withdraw_all, NULL);
     T_FAILS(kit_run(KIT_UPDATE, NULL, &err), DEFUPD_E_NO_REPLACEMENT, &err);
+    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL);
     T_CHECK(kit_is("a2") && kit_status("alpha").state == DEFUPD_STATE_WITHDRAWN);
 
     kit.options.flags = DEFUPD_CLIENT_REMOVE_WITHDRAWN;
@@ -429,6 +430,7 @@ static void what_is_withdrawn_stays_unless_policy_wants_it_removed(void)
             row_of(report, "alpha")->progress == DEFUPD_PROGRESS_ACTIVE &&
             row_of(report, "alpha")->from_version == 2 && row_of(report, "alpha")->to_version == 0);
     defupd_report_free(report);
+    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL && kit_told(DEFUPD_EVENT_SUCCEEDED) != NULL);
     T_CHECK(access("state/current/alpha", F_OK) != 0 && beta_is_there());
     T_CHECK(t_shell("grep -q 'reason=\"withdrawal\"' state/current/generation.xml") == 0);
     T_CHECK(kit_status("alpha").state == DEFUPD_STATE_WITHDRAWN &&

@@ -210,10 +210,10 @@ static void a_file_is_known_by_inode_size_mode_and_time(void)
         T_OK(du_store_record(&store, "tetra", 1, &record, &err), &err);
         T_OK(du_store_version_dir(&store, "tetra", 1, &root, &err), &err);
         for (size_t f = 0; f < record.index.count; f++)
-            T_CHECK(du_record_holds(kit_sys(), &record, &record.index.file[f], root));
+            T_CHECK(kit_holds(&record, &record.index.file[f], root));
         T_CHECK(t_shell("cd state/versions/tetra/1 && %s", change[i]) == 0);
         for (size_t f = 0; f < record.index.count; f++)
-            held += du_record_holds(kit_sys(), &record, &record.index.file[f], root);
+            held += kit_holds(&record, &record.index.file[f], root);
         T_CHECK(held < record.index.count);
         du_store_close(&store);
     }
@@ -233,12 +233,12 @@ static void a_file_that_the_record_does_not_state_does_not_hold(void)
     T_OK(du_store_record(&store, "tetra", 1, &record, &err), &err);
     T_OK(du_store_version_dir(&store, "tetra", 1, &root, &err), &err);
     file = record.index.file[0];
-    T_CHECK(du_record_holds(kit_sys(), &record, &file, root));
+    T_CHECK(kit_holds(&record, &file, root));
     file.sha256[0] ^= 1;
-    T_CHECK(!du_record_holds(kit_sys(), &record, &file, root));
+    T_CHECK(!kit_holds(&record, &file, root));
     file = record.index.file[0];
     file.path = other;
-    T_CHECK(!du_record_holds(kit_sys(), &record, &file, root));
+    T_CHECK(!kit_holds(&record, &file, root));
     du_store_close(&store);
 }
 

@@ -477,7 +477,8 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_trust_show(defupd_client 
  * Replace a report file in the state directory atomically and durably, mode 0644, for programs
  * that write reports beside the store ("local.xml").
  *
- * @param name   plain file name, one of local.xml and posture.json
+ * @param name   plain file name: local.xml, posture.json, policy.last.xml (the last good policy) or
+ *               examples.written (that examples were written once)
  * @return DEFUPD_OK, DEFUPD_E_INVALID, DEFUPD_E_IO, DEFUPD_E_NO_SPACE; the old file is then intact
  * @since 0.1
  */
@@ -486,6 +487,21 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_write_report(defupd_clien
                                                                     const void *bytes,
                                                                     uint64_t count,
                                                                     defupd_error *error);
+
+/**
+ * The second of each interval at which this host should poll: the first 8 bytes, big endian, of
+ * HMAC-SHA256(host-id, "slot"), modulo the interval. Stable for a host, spread over a fleet. Makes
+ * host-id, and the store, when they are not there yet; else changes nothing.
+ *
+ * @param      interval_s of the polls; not 0
+ * @param[out] slot_s     0 to interval_s - 1
+ * @return DEFUPD_OK, DEFUPD_E_INVALID, DEFUPD_E_BUSY, DEFUPD_E_CANNOT_CREATE, DEFUPD_E_IO,
+ *         DEFUPD_E_NO_SPACE
+ * @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_slot(defupd_client *client,
+                                                            uint64_t interval_s, uint64_t *slot_s,
+                                                            defupd_error *error);
 
 #ifdef __cplusplus
 }
