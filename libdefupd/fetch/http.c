@@ -27,6 +27,7 @@ struct hop {
     bool ready;       /* the connection stands, the request goes out */
     bool begun;       /* the sink has been told */
     bool cut;         /* ended on purpose in the middle of a body that nobody wants */
+    uint64_t begun_ms;
     uint64_t last_ms; /* when something last came from the other side */
     uint64_t span_ms; /* when the span began in which enough must come; 0: nothing has come yet */
     uint64_t span_bytes;
@@ -79,6 +80,16 @@ static void came(struct hop *hop, size_t count)
     hop->span_bytes += count;
 }
 
+/* Has more come than the options' rate allows until now? Then it is curl that rests. */
+static bool is_ahead(const struct hop *hop, uint64_t now_ms)
+{
+    const uint64_t rate = hop->fetch->options.max_bytes_per_s;
+    uint64_t allowed;
+
+    return rate != 0 && hop->begun && du_mul(rate, now_ms - hop->begun_ms, &allowed) &&
+           hop->get->received > allowed / 1000;
+}
+
 static defupd_code check_pace(struct hop *hop)
 {
     const uint32_t limit_ms = hop->fetch->stall_timeout_ms;
@@ -86,6 +97,11 @@ static defupd_code check_pace(struct hop *hop)
 
     if (!hop->ready)
         return DEFUPD_OK;
+    if (is_ahead(hop, now_ms)) {
+        hop->last_ms = now_ms;
+        hop->span_ms = 0;
+        hop->span_bytes = 0;
+    }
     if (now_ms - hop->last_ms >= limit_ms)
         return DU_FAIL(hop->err, DEFUPD_E_STALLED, "%s: no byte for %" PRIu32 " ms", hop->shown,
                        limit_ms);
@@ -167,6 +183,7 @@ static defupd_code begin(struct hop *hop, long status)
         return DEFUPD_OK;
     DU_TRY(check_answer(hop, status, &from, &size));
     hop->begun = true;
+    hop->begun_ms = hop->fetch->sys->monotonic_ms();
     memcpy(hop->get->etag_out, hop->answer.etag, sizeof hop->get->etag_out);
     return named(hop, sink->begin(sink->user, from, size, hop->err));
 }
@@ -300,8 +317,8 @@ defupd_code du_http_prepare(const struct du_fetch *fetch, struct du_source *sour
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_TCP_KEEPIDLE, at_most(alive_s, INT16_MAX));
     SET(CURLOPT_TCP_KEEPINTVL, at_most(alive_s, INT16_MAX));
-    /* Read in pieces of a second at most, or curl would rest for longer than a stall may take. */
-    SET(CURLOPT_BUFFERSIZE, rate != 0 ? at_most(rate, 65536) : 65536L);
+    /* curl reads up to a hundred pieces before it looks at the rate. */
+    SET(CURLOPT_BUFFERSIZE, rate != 0 ? at_most(rate / 100, 65536) : 65536L);
     SET(CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)at_most(rate, INT64_MAX));
     SET(CURLOPT_USERAGENT, options->user_agent != NULL ? options->user_agent : "defupd");
     SET(CURLOPT_CONNECTTIMEOUT_MS, at_most(connect_ms, INT32_MAX));

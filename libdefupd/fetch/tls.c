@@ -156,18 +156,17 @@ defupd_code du_tls_check_list(const struct du_fetch *fetch, const struct du_sour
 
 const char *du_product_in(const char *text)
 {
-    /* As they write themselves as issuers of certificates, or in Server. */
-    static const char *const known[] = {
-        "Zscaler",     "Blue Coat",  "BlueCoat",      "Fortinet",    "FortiGate",      "Palo Alto",
-        "Netskope",    "Forcepoint", "Websense",      "McAfee Web",  "Skyhigh",        "Sophos",
-        "Barracuda",   "WatchGuard", "SonicWall",     "Check Point", "Cisco Umbrella", "Smoothwall",
-        "Kaspersky",   "Avast",      "Bitdefender",   "ESET SSL",    "AdGuard",        "mitmproxy",
-        "PortSwigger", "Fiddler",    "Charles Proxy", "Squid",
-    };
+    /* As they write themselves as issuers of certificates, or in Server. One text, each name ended
+     * by its NUL: a table of pointers would be larger than what it points to. */
+    static const char known[] =
+        "Zscaler\0Blue Coat\0BlueCoat\0Fortinet\0FortiGate\0Palo Alto\0Netskope\0Forcepoint\0"
+        "Websense\0McAfee Web\0Skyhigh\0Sophos\0Barracuda\0WatchGuard\0SonicWall\0Check Point\0"
+        "Cisco Umbrella\0Smoothwall\0Kaspersky\0Avast\0Bitdefender\0ESET SSL\0AdGuard\0mitmproxy\0"
+        "PortSwigger\0Fiddler\0Charles Proxy\0";
 
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcasestr(text, known[i]) != NULL)
-            return known[i];
+    for (const char *name = known; *name != '\0'; name += strlen(name) + 1) {
+        if (strcasestr(text, name) != NULL)
+            return name;
     }
     return NULL;
 }

@@ -490,7 +490,7 @@ static void a_source_that_wants_to_be_left_alone_is_passed_over(void)
     defupd_error err = { 0 };
 
     help_rules("1/*=status:404\n2/*=status:429:100\n");
-    du_fetch_on_cool(fetch, note_busy, &busy);
+    du_fetch_on_cool(fetch, note_busy, NULL, &busy);
     T_OK(du_fetch_object(fetch, 0, fd, &want, &source, &fetched, &err), &err);
     T_CHECK(source == 2 && busy == 1 && is_whole(fd));
     T_CHECK(du_fetch_cooling(fetch, 1) == 0); /* that is up to who was told */
