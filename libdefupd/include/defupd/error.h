@@ -48,6 +48,8 @@ typedef enum defupd_code {
     DEFUPD_E_TLS_CLIENT_CERT = -2121, /**< Client certificate was refused or cannot be used. */
     DEFUPD_E_INTERCEPTED = -2122,     /**< Something between answers in the source's place. */
     DEFUPD_E_COOL_DOWN = -2123,       /**< Source asked to be left alone for a while. */
+    DEFUPD_E_TLS_EXPIRED = -2124,     /**< Server's certificate is out of date. */
+    DEFUPD_E_TLS_NAME = -2125,        /**< Server's certificate is for another name. */
 
     /* -22xx: trust (TUF). */
     DEFUPD_E_SIGNATURE = -2200,        /**< Not enough valid signatures. */
