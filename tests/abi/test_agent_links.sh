@@ -20,7 +20,7 @@ its_man_page_and_its_help_tell_of_the_same_options() {
     for option in $(grep -o -e '--[a-z-]*' out | sort -u); do
         grep -qF -e "${option//-/\\-}" "$page" || fail "the page does not tell of $option"
     done
-    for option in $(grep '^..fB..--\|^.fB.-.-' "$page" | sed 's/\\-/-/g' | grep -o -e '--[a-z-]*' | sort -u); do
+    for option in $(sed 's/\\-/-/g' "$page" | grep -oP '^\\fB\K--[a-z-]+'); do
         grep -qF -e "$option" out || fail "--help does not tell of $option"
     done
 }
