@@ -112,9 +112,9 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
     const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
     const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
     const bool network = asks_sources(args);
-    const bool reports = ag_policy_text(setup->force.policy, "report/url") != NULL &&
-                         ((args->command->traits & AG_CMD_REPORTS) != 0 ||
-                          args->command->id == AG_CMD_DELIVER);
+    const bool reports =
+        ag_policy_text(setup->force.policy, "report/url") != NULL &&
+        ((args->command->traits & AG_CMD_REPORTS) != 0 || args->command->id == AG_CMD_DELIVER);
     defupd_code rc;
 
     if (root != NULL && setup->trusted_root == NULL &&
