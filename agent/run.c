@@ -10,6 +10,7 @@
 #include "confine.h"
 #include "fail.h"
 #include "hand_over.h"
+#include "own_hook.h"
 #include "policy/config.h"
 #include "prepare.h"
 #include "progress.h"
@@ -212,6 +213,18 @@ static defupd_code deliver(struct run *run, bool at_once, defupd_error *err)
     return rc;
 }
 
+static defupd_code import(struct run *run, defupd_request *request, defupd_error *err)
+{
+    defupd_import from = DEFUPD_IMPORT_INIT;
+
+    from.fd = run->setup.archive_fd;
+    from.path = run->setup.archive;
+    if (ag_given(&run->args, AG_OPT_GRACE))
+        from.grace_s = run->args.grace_s;
+    request->components = NULL; /* its word is no component */
+    return defupd_client_import(run->client, &from, request, &run->result.report, err);
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -228,6 +241,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_FORCEUPDATE: return defupd_client_update(client, &request, &result->report, err);
     case AG_CMD_DOWNLOAD: return defupd_client_download(client, &request, &result->report, err);
     case AG_CMD_INSTALL: return defupd_client_install(client, &request, &result->report, err);
+    case AG_CMD_IMPORT: return import(run, &request, err);
     case AG_CMD_ROLLBACK: return defupd_client_rollback(client, &request, &result->report, err);
     case AG_CMD_CANCEL:
         /* The agent's own run, if it has one and we may; else whoever holds the store. */
@@ -362,7 +376,21 @@ static void tell_outcome(struct run *run)
     defupd_status_free(status);
 }
 
-/* A product is asked by the service, which runs policy's hooks. */
+static void on_hook_line(void *user, const char *line)
+{
+    const struct run *run = user;
+
+    ag_record_line(run->record, (int64_t)time(NULL), "hook: %s", line);
+}
+
+/* Policy's hooks are the service's to run; without one, this process runs them. */
+static defupd_code run_hooks(struct run *run, const struct ag_hook_facts *facts, defupd_error *err)
+{
+    if (run->worker.fd >= 0)
+        return ag_worker_hook(&run->worker, facts, err);
+    return ag_own_hooks(run->setup.force.policy, facts, on_hook_line, run, err);
+}
+
 static defupd_code on_hook(void *user, const defupd_hook *hook, defupd_error *err)
 {
     struct run *run = user;
@@ -372,16 +400,44 @@ static defupd_code on_hook(void *user, const defupd_hook *hook, defupd_error *er
                                          .to = hook->to_version,
                                          .component = hook->component,
                                          .tree = hook->tree,
-                                         .text = hook->text };
+                                         .text = hook->text,
+                                         .state_dir = run->setup.state_dir };
 
-    return ag_worker_hook(&run->worker, &facts, err);
+    return run_hooks(run, &facts, err);
 }
 
-static void on_hook_line(void *user, const char *line)
+/* After a run without a service: what the service would tell. */
+static void tell_products(struct run *run)
 {
-    const struct run *run = user;
+    const struct ag_args *args = &run->args;
+    const enum ag_command_id id = args->command->id;
+    struct ag_hook_facts facts = { .kind = AG_HOOK_ON_ERROR,
+                                   .code = run->result.code,
+                                   .text = run->result.err.message,
+                                   .state_dir = run->setup.state_dir };
+    const defupd_component_status *item;
+    defupd_status *status = NULL;
+    defupd_error err = { 0 };
 
-    ag_record_line(run->record, (int64_t)time(NULL), "hook: %s", line);
+    if (run->worker.fd >= 0 || ag_policy_at(run->setup.force.policy, "hooks") == NULL ||
+        (id != AG_CMD_UPDATE && id != AG_CMD_FORCEUPDATE) || ag_given(args, AG_OPT_DRY_RUN) ||
+        args->word_count > 0)
+        return;
+    if (run->result.code != DEFUPD_OK && run_hooks(run, &facts, &err) != DEFUPD_OK)
+        ag_line(run->err, "defupd: warning: %s", err.message);
+    if (defupd_client_status(run->client, &status, &err) != DEFUPD_OK)
+        return;
+    for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {
+        facts = (struct ag_hook_facts){ .kind = AG_HOOK_ON_OUTDATED,
+                                        .code = item->last_error,
+                                        .from = item->version,
+                                        .component = item->name,
+                                        .text = "older than the maximum age",
+                                        .state_dir = run->setup.state_dir };
+        if (item->state == DEFUPD_STATE_STALE && run_hooks(run, &facts, &err) != DEFUPD_OK)
+            ag_line(run->err, "defupd: warning: %s", err.message);
+    }
+    defupd_status_free(status);
 }
 
 /* With --worker: everything goes to the service from here on. */
@@ -394,8 +450,6 @@ static defupd_code open_worker(struct run *run, defupd_error *err)
     run->err = worker->err;
     worker->on_line = on_hook_line;
     worker->user = run;
-    run->args.on_hook = on_hook;
-    run->args.hook_user = run;
     run->args.next_on_success = worker->next_on_success;
     run->args.next_on_failure = worker->next_on_failure;
     return DEFUPD_OK;
@@ -474,6 +528,8 @@ static void attempt(struct run *run)
 
     if (hand_over(run))
         return;
+    run->args.on_hook = on_hook;
+    run->args.hook_user = run;
     result->code =
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code == DEFUPD_OK && run->worker.fd >= 0)
@@ -493,6 +549,7 @@ static void attempt(struct run *run)
                   (int64_t)time(NULL));
     ag_progress_clear(&run->progress);
     tell_sources(run);
+    tell_products(run);
     if (keep_policy(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
         ag_line(run->err, "defupd: warning: the policy could not be kept: %s", report_err.message);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
@@ -657,9 +714,12 @@ static bool standard_files_open(void)
 
 int ag_main(int argc, char **argv)
 {
-    struct run run = {
-        .setup.ca_fd = -1, .asked_by = getuid(), .out = stdout, .err = stderr, .worker.fd = -1
-    };
+    struct run run = { .setup.ca_fd = -1,
+                       .setup.archive_fd = -1,
+                       .asked_by = getuid(),
+                       .out = stdout,
+                       .err = stderr,
+                       .worker.fd = -1 };
     char **copy = calloc((size_t)argc + 1, sizeof *copy);
     bool copied = copy != NULL && standard_files_open();
     int exit_code = defupd_code_exit(DEFUPD_E_NOMEM);

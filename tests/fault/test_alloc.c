@@ -347,7 +347,9 @@ static defupd_code agree(void *user, const defupd_hook *hook, defupd_error *erro
 
 static defupd_code act(const struct work *work, defupd_error *err)
 {
-    const defupd_source source = { sizeof source, 0, 86400, url };
+    const defupd_source source = { .struct_size = sizeof source,
+                                   .offline_grace_s = 86400,
+                                   .url = url };
     const defupd_source *const sources[] = { &source, NULL };
     const defupd_rule rule = { sizeof rule, 0, 0, 86400, 0, "alpha", "pilot", "av" };
     const defupd_rule *const rules[] = { &rule, NULL };

@@ -45,7 +45,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
 
 One line is logged for each request, before the last bytes of its answer are sent:
 
-    conn=N METHOD PATH range=SPEC status=CODE bytes=N coding=ACCEPT-ENCODING auth=yes|no
+    conn=N METHOD PATH range=SPEC status=CODE bytes=N coding=ACCEPT-ENCODING auth=yes|no ifrange=TAG
 
 conn counts connections from 1; "-" stands for what was not sent.
 """
@@ -139,10 +139,11 @@ class Connection:
         if self.logged:
             return
         self.logged = True
-        text = "conn=%d %s %s range=%s status=%s bytes=%d coding=%s auth=%s\n" % (
+        text = "conn=%d %s %s range=%s status=%s bytes=%d coding=%s auth=%s ifrange=%s\n" % (
             self.number, self.method, self.target, self.headers.get("range", "-").replace(" ", ""),
             status, count, self.headers.get("accept-encoding", "-").replace(" ", ""),
-            "yes" if "authorization" in self.headers else "no")
+            "yes" if "authorization" in self.headers else "no",
+            self.headers.get("if-range", "-").replace(" ", ""))
         self.server.log(text)
 
     def head(self, status, headers, body_length):
@@ -276,6 +277,8 @@ class Connection:
             if self.headers.get("if-none-match") == tag:
                 return self.send(304, headers, b"", None)
         wanted = self.wanted_range(len(content))
+        if self.headers.get("if-range", tag) != tag:
+            wanted = None
         if self.name == "nobytes" and wanted is not None:
             return self.page(416)
         if wanted == "bad":

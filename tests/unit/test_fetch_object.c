@@ -173,8 +173,10 @@ static void a_damaged_start_is_fetched_anew_from_the_same_source(void)
 
 static void another_source_continues_where_one_stopped(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", "2/o=cut:20000", "3/o=stall:10000",
-                                         "4/o=status:404", NULL };
+    static const char *const rules[] = {
+        "1/o=cut:30000@1", "1/o=close", "2/o=cut:20000@1", "2/o=close", "3/o=stall:10000",
+        "4/o=status:404",  NULL
+    };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -292,7 +294,7 @@ static void alone_a_lying_source_fails_and_leaves_nothing_false(void)
 
 static void pieces_of_two_sources_that_do_not_fit_are_fetched_anew_from_one(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", NULL };
+    static const char *const rules[] = { "1/o=cut:30000@1", "1/o=close", NULL };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -400,7 +402,7 @@ static void cancelling_keeps_what_arrived_and_asks_nobody_else(void)
 static void files_are_sources_too_and_mix_with_servers(void)
 {
     const struct du_want want = make_object();
-    static const char *const rules[] = { "o=cut:30000", NULL };
+    static const char *const rules[] = { "o=cut:30000@1", "o=close@1", NULL };
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     char cwd[400], absent[440], present[440];
     const char *sources[] = { absent, liar.url, present, NULL };
@@ -488,7 +490,7 @@ static void a_source_that_wants_to_be_left_alone_is_passed_over(void)
     defupd_error err = { 0 };
 
     help_rules("1/*=status:404\n2/*=status:429:100\n");
-    du_fetch_on_cool(fetch, note_busy, &busy);
+    du_fetch_on_cool(fetch, note_busy, NULL, &busy);
     T_OK(du_fetch_object(fetch, 0, fd, &want, &source, &fetched, &err), &err);
     T_CHECK(source == 2 && busy == 1 && is_whole(fd));
     T_CHECK(du_fetch_cooling(fetch, 1) == 0); /* that is up to who was told */

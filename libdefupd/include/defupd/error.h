@@ -48,6 +48,8 @@ typedef enum defupd_code {
     DEFUPD_E_TLS_CLIENT_CERT = -2121, /**< Client certificate was refused or cannot be used. */
     DEFUPD_E_INTERCEPTED = -2122,     /**< Something between answers in the source's place. */
     DEFUPD_E_COOL_DOWN = -2123,       /**< Source asked to be left alone for a while. */
+    DEFUPD_E_TLS_EXPIRED = -2124,     /**< Server's certificate is out of date. */
+    DEFUPD_E_TLS_NAME = -2125,        /**< Server's certificate is for another name. */
 
     /* -22xx: trust (TUF). */
     DEFUPD_E_SIGNATURE = -2200,        /**< Not enough valid signatures. */
@@ -81,6 +83,7 @@ typedef enum defupd_code {
     DEFUPD_E_DELTA_FORMAT = -2404,   /**< Delta cannot be decoded. */
     DEFUPD_E_DELTA_BASE = -2405,     /**< Installed files are not what the delta starts from. */
     DEFUPD_E_LIMIT = -2406,          /**< Content is larger than this client allows. */
+    DEFUPD_E_ARCHIVE = -2407,        /**< Archive cannot be imported. */
 
     /* -25xx: store and disk. */
     DEFUPD_E_IO = -2500,             /**< Local file operation failed. */
@@ -128,7 +131,8 @@ typedef enum defupd_code {
     DEFUPD_E_VERSION_ORDER = -2902, /**< Version is not newer than what is published. */
     DEFUPD_E_KEY = -2903,           /**< Key is missing or cannot be used. */
     DEFUPD_E_PIN = -2904,           /**< Roots are not those pinned beside the keys. */
-    DEFUPD_E_PENDING = -2905        /**< Pending change does not fit. */
+    DEFUPD_E_PENDING = -2905,       /**< Pending change does not fit. */
+    DEFUPD_E_RECEIPT = -2906        /**< File is no posture. */
 } defupd_code;
 
 /** What a caller should do about a failure. Values are ABI. @since 0.1 */
