@@ -53,6 +53,9 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
       "(CRITICAL) or 3 (UNKNOWN)." },
     { AG_OPT_CSV, 0, false, "csv", NULL, "Print comma-separated values." },
     { AG_OPT_OUTPUT, 'o', false, "output", "FILE", "The file to write; it must not exist yet." },
+    { AG_OPT_GRACE, 0, false, "grace", "DAYS",
+      "Accept a timestamp and a snapshot that expired up to so many days ago, 0 to 366. Default: "
+      "14." },
 };
 
 #define WAIT AG_BIT(AG_OPT_WAIT)
@@ -82,6 +85,13 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
     { AG_CMD_INSTALL, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS, WAIT | DETAILED | BY_NAME,
       "install", "[C[@V]]...", "the second half: install what was downloaded",
       "Works without network, also after the metadata has expired meanwhile." },
+    { AG_CMD_IMPORT, AG_WORDS_PATH, AG_CMD_REPORTS | AG_CMD_STREAMS,
+      WAIT | DETAILED | AG_BIT(AG_OPT_DRY_RUN) | AG_BIT(AG_OPT_GRACE), "import", "ARCHIVE",
+      "update from an archive, without network",
+      "ARCHIVE is a .zip, .tar or .tar.zst that defupd-publish export-offline has written, or a "
+      "folder with the same files. It is verified like any source; what it holds and nobody has "
+      "signed is refused. The posture that this host prints afterwards is its receipt: by it the "
+      "next archive holds what is lacking here." },
     { AG_CMD_CANCEL, AG_WORDS_NONE, 0, 0, "cancel", "",
       "ask another process at work on this store to stop",
       "Does not wait for it. What it has downloaded is kept; if it has already switched to the new "

@@ -36,6 +36,7 @@ enum ag_option_id {
     AG_OPT_NAGIOS,
     AG_OPT_CSV,
     AG_OPT_OUTPUT,
+    AG_OPT_GRACE,
     AG_OPT_COUNT
 };
 #define AG_BIT(option) (UINT32_C(1) << (option))
@@ -56,6 +57,7 @@ enum ag_command_id {
     AG_CMD_FORCEUPDATE,
     AG_CMD_DOWNLOAD,
     AG_CMD_INSTALL,
+    AG_CMD_IMPORT,
     AG_CMD_CANCEL,
     AG_CMD_LIST,
     AG_CMD_ROLLBACK,
@@ -86,6 +88,7 @@ enum ag_words {
     AG_WORDS_ONE,        /* exactly one C */
     AG_WORDS_MAYBE_ONE,  /* at most one C */
     AG_WORDS_PIN,        /* exactly one C@V */
+    AG_WORDS_PATH,       /* exactly one file or folder */
     AG_WORDS_TRUST,      /* show or reset */
     AG_WORDS_FILES,      /* one file or more */
     AG_WORDS_CONFIG,     /* show, test [FILE], export, init or compile */

@@ -289,6 +289,11 @@ static defupd_code check_words(struct ag_args *args, defupd_error *err)
             return USAGE(err, "'%s' needs a file: defupd %s %s", command->name, command->name,
                          command->synopsis);
         return DEFUPD_OK;
+    case AG_WORDS_PATH:
+        if (args->word_count != 1 || args->words[0][0] == '\0')
+            return USAGE(err, "'%s' needs one archive: defupd %s ARCHIVE", command->name,
+                         command->name);
+        return DEFUPD_OK;
     case AG_WORDS_TRUST:
         if (args->word_count != 1 ||
             (strcmp(args->words[0], "show") != 0 && strcmp(args->words[0], "reset") != 0))
@@ -336,7 +341,7 @@ static defupd_code check_values(struct ag_args *args, defupd_error *err)
     static const char *const schemes[] = { "http", "https", "file", NULL };
     static const char *const proxy_schemes[] = { "http", "https", NULL };
     char shown[200];
-    uint64_t seconds;
+    uint64_t seconds, days;
 
     for (size_t i = 0; args->sources[i] != NULL; i++) {
         if (args->sources[i][0] == '/')
@@ -359,6 +364,12 @@ static defupd_code check_values(struct ag_args *args, defupd_error *err)
             return USAGE(err, "--wait '%.40s' is not a number of seconds",
                          args->value[AG_OPT_WAIT]);
         args->wait_ms = (uint32_t)(seconds * 1000);
+    }
+    if (ag_given(args, AG_OPT_GRACE)) {
+        if (!number(args->value[AG_OPT_GRACE], 366, &days))
+            return USAGE(err, "--grace '%.40s' is not a number of days from 0 to 366",
+                         args->value[AG_OPT_GRACE]);
+        args->grace_s = days * 24 * 60 * 60;
     }
     if (ag_given(args, AG_OPT_QUIET) && ag_given(args, AG_OPT_VERBOSE))
         return USAGE(err, "--quiet and --verbose contradict each other");

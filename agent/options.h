@@ -34,6 +34,7 @@ struct ag_args {
     size_t word_count;
     uint32_t given; /* AG_BIT()s of all options given */
     uint32_t wait_ms;
+    uint64_t grace_s;     /* with AG_OPT_GRACE */
     unsigned verbose;     /* number of -v */
     uint64_t pin_version; /* for pin */
     char pin_name[33];

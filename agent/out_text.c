@@ -482,6 +482,7 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_FORCEUPDATE:
     case AG_CMD_DOWNLOAD:
     case AG_CMD_INSTALL:
+    case AG_CMD_IMPORT:
     case AG_CMD_LIST:
     case AG_CMD_ROLLBACK:
     case AG_CMD_VERIFY:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prepare.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,16 @@ static defupd_code read_root(struct ag_setup *setup, const char *path, defupd_er
     return DEFUPD_OK;
 }
 
+static defupd_code open_archive(struct ag_setup *setup, const char *path, defupd_error *err)
+{
+    AG_TRY(ag_path_absolute(&setup->archive, path, err));
+    /* Not blocking, because a pipe may stand in its place. */
+    setup->archive_fd = open(setup->archive, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (setup->archive_fd < 0)
+        return AG_FAIL_ERRNO(err, DEFUPD_E_IO, "cannot open %s", setup->archive);
+    return DEFUPD_OK;
+}
+
 /* Everything the operator named, with the operator's rights. */
 static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args *args,
                                     const struct ag_owner *owner, defupd_error *err)
@@ -42,6 +53,8 @@ static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args
     if (ca != NULL)
         AG_TRY(ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca, ag_owner_is_other(owner),
                             &setup->ca_fd, &setup->ca_file, err));
+    if (args->command->id == AG_CMD_IMPORT)
+        AG_TRY(open_archive(setup, args->words[0], err));
     if (auth != NULL)
         return ag_proxy_auth(proxy, auth, owner->uid, &setup->proxy, err);
     return proxy != NULL ? keep_text(&setup->proxy, proxy, err) : DEFUPD_OK;
@@ -112,13 +125,13 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
     const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
     const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
     const bool network = asks_sources(args);
-    const bool reports = ag_policy_text(setup->force.policy, "report/url") != NULL &&
-                         ((args->command->traits & AG_CMD_REPORTS) != 0 ||
-                          args->command->id == AG_CMD_DELIVER);
+    const bool reports =
+        ag_policy_text(setup->force.policy, "report/url") != NULL &&
+        ((args->command->traits & AG_CMD_REPORTS) != 0 || args->command->id == AG_CMD_DELIVER);
     defupd_code rc;
 
     if (root != NULL && setup->trusted_root == NULL &&
-        (network || args->command->id == AG_CMD_TRUST)) {
+        (network || args->command->id == AG_CMD_TRUST || args->command->id == AG_CMD_IMPORT)) {
         rc = read_root(setup, root->text, err);
         if (rc != DEFUPD_OK && (args->trust_reset || !has_root(setup)))
             return at_setting(root, rc, err);
@@ -166,7 +179,9 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     struct ag_owner owner;
 
     *client = NULL;
-    *setup = (struct ag_setup){ .ca_fd = -1, .root_name = args->value[AG_OPT_TRUSTED_ROOT] };
+    *setup = (struct ag_setup){ .ca_fd = -1,
+                                .archive_fd = -1,
+                                .root_name = args->value[AG_OPT_TRUSTED_ROOT] };
     AG_TRY(ag_path_absolute(&setup->state_dir, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR,
                             err));
     AG_TRY(ag_owner_find(setup->state_dir, &owner, err));
@@ -193,13 +208,16 @@ void ag_setup_free(struct ag_setup *setup)
 {
     if (setup->ca_fd >= 0)
         (void)close(setup->ca_fd);
+    if (setup->archive_fd >= 0)
+        (void)close(setup->archive_fd);
     if (setup->proxy != NULL)
         explicit_bzero(setup->proxy, strlen(setup->proxy));
     free(setup->state_dir);
     free(setup->trusted_root);
     free(setup->ca_file);
+    free(setup->archive);
     free(setup->proxy);
     ag_map_free(&setup->map);
     ag_force_free(&setup->force);
-    *setup = (struct ag_setup){ .ca_fd = -1 };
+    *setup = (struct ag_setup){ .ca_fd = -1, .archive_fd = -1 };
 }

@@ -19,6 +19,8 @@ struct ag_setup {
     char *ca_file;
     int ca_fd; /* -1 when ca_file is the operator's own path */
     char *proxy;
+    char *archive;         /* absolute path of what is imported */
+    int archive_fd;        /* -1: none */
     const char *root_name; /* what messages call trusted_root */
     struct ag_force force; /* the policy in force */
     struct ag_map map;

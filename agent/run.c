@@ -213,6 +213,18 @@ static defupd_code deliver(struct run *run, bool at_once, defupd_error *err)
     return rc;
 }
 
+static defupd_code import(struct run *run, defupd_request *request, defupd_error *err)
+{
+    defupd_import from = DEFUPD_IMPORT_INIT;
+
+    from.fd = run->setup.archive_fd;
+    from.path = run->setup.archive;
+    if (ag_given(&run->args, AG_OPT_GRACE))
+        from.grace_s = run->args.grace_s;
+    request->components = NULL; /* its word is no component */
+    return defupd_client_import(run->client, &from, request, &run->result.report, err);
+}
+
 /* The one call that the command is about. */
 static defupd_code call(struct run *run, defupd_error *err)
 {
@@ -229,6 +241,7 @@ static defupd_code call(struct run *run, defupd_error *err)
     case AG_CMD_FORCEUPDATE: return defupd_client_update(client, &request, &result->report, err);
     case AG_CMD_DOWNLOAD: return defupd_client_download(client, &request, &result->report, err);
     case AG_CMD_INSTALL: return defupd_client_install(client, &request, &result->report, err);
+    case AG_CMD_IMPORT: return import(run, &request, err);
     case AG_CMD_ROLLBACK: return defupd_client_rollback(client, &request, &result->report, err);
     case AG_CMD_CANCEL:
         /* The agent's own run, if it has one and we may; else whoever holds the store. */
@@ -701,9 +714,12 @@ static bool standard_files_open(void)
 
 int ag_main(int argc, char **argv)
 {
-    struct run run = {
-        .setup.ca_fd = -1, .asked_by = getuid(), .out = stdout, .err = stderr, .worker.fd = -1
-    };
+    struct run run = { .setup.ca_fd = -1,
+                       .setup.archive_fd = -1,
+                       .asked_by = getuid(),
+                       .out = stdout,
+                       .err = stderr,
+                       .worker.fd = -1 };
     char **copy = calloc((size_t)argc + 1, sizeof *copy);
     bool copied = copy != NULL && standard_files_open();
     int exit_code = defupd_code_exit(DEFUPD_E_NOMEM);

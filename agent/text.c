@@ -321,6 +321,14 @@ static void print_row(const struct ag_table *table, char *const *row, const size
     (void)fputc('\n', out);
 }
 
+void ag_table_free(struct ag_table *table)
+{
+    for (size_t i = 0; i < table->rows * AG_COLUMNS; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    *table = (struct ag_table){ 0 };
+}
+
 void ag_table_end(struct ag_table *table, FILE *out)
 {
     size_t widths[AG_COLUMNS] = { 0 };
@@ -344,8 +352,5 @@ void ag_table_end(struct ag_table *table, FILE *out)
     }
     if (table->broken)
         (void)fputs("(out of memory: this table is not complete)\n", out);
-    for (size_t i = 0; i < table->rows * AG_COLUMNS; i++)
-        free(table->cells[i]);
-    free(table->cells);
-    *table = (struct ag_table){ 0 };
+    ag_table_free(table);
 }

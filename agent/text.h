@@ -57,5 +57,7 @@ __attribute__((format(printf, 2, 3))) void ag_table_note(struct ag_table *table,
                                                          ...);
 /* Print, and free what the table holds. */
 void ag_table_end(struct ag_table *table, FILE *out);
+/* Free it without printing. */
+void ag_table_free(struct ag_table *table);
 
 #endif

@@ -195,7 +195,7 @@ void ag_out_text(struct ag_out *out, char letter, const char *text)
         text += count;
         left -= count;
         length = snprintf(line, sizeof line, "%c ", left > 0 ? letter | 0x20 : letter);
-        length += (int)ag_encode(line + length, sizeof line - 8, part, true);
+        length += (int)ag_encode(line + length, sizeof line - 4, part, true);
         line[length] = '\n';
         ag_out_add(out, line, (size_t)length + 1);
     } while (left > 0);

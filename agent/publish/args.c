@@ -182,6 +182,10 @@ static defupd_code check_values(struct pt_args *args, defupd_error *err)
         !pt_number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
         return pt_fail(err, DEFUPD_E_INVALID, "version %s: not an integer from 1 to 2^53 - 1",
                        args->word[1]);
+    if (args->command->run == pt_export_offline && args->value[PT_OPT_OUTPUT] == NULL)
+        return pt_fail(err, DEFUPD_E_INVALID, "-o FILE is needed");
+    if (args->value[PT_OPT_SINCE] != NULL && args->value[PT_OPT_SINCE_POSTURE] != NULL)
+        return pt_fail(err, DEFUPD_E_INVALID, "--since and --since-posture contradict each other");
     return check_amounts(args, err);
 }
 
@@ -200,6 +204,12 @@ defupd_code pt_args_parse(struct pt_args *args, char *const *argv, defupd_error 
             rc = take_option(args, &at, err);
             if (rc != DEFUPD_OK)
                 return rc;
+        } else if (options && strcmp(*at, "-o") == 0) {
+            if (args->value[PT_OPT_OUTPUT] != NULL)
+                return pt_fail(err, DEFUPD_E_INVALID, "--output is given twice");
+            if (at[1] == NULL)
+                return pt_fail(err, DEFUPD_E_INVALID, "-o needs FILE");
+            args->value[PT_OPT_OUTPUT] = *++at;
         } else if (options && strcmp(*at, "-h") == 0) {
             args->value[PT_OPT_HELP] = "";
         } else if (options && (*at)[0] == '-' && (*at)[1] != '\0') {

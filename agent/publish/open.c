@@ -31,7 +31,8 @@ static uint64_t monotonic_ms(void)
 
 static void on_progress(void *user, const defupd_repo_progress *progress)
 {
-    static const char *const verbs[] = { "", "reading", "bundling", "checking", "deltas to" };
+    static const char *const verbs[] = { "",         "reading",   "bundling",
+                                         "checking", "deltas to", "exporting" };
     const uint64_t now = monotonic_ms();
     const bool same = at_work.phase == progress->phase && at_work.version == progress->version;
     char who[96];
@@ -42,9 +43,11 @@ static void on_progress(void *user, const defupd_repo_progress *progress)
     at_work.phase = progress->phase;
     at_work.version = progress->version;
     at_work.drawn_ms = now;
-    (void)snprintf(who, sizeof who, "%s %s %" PRIu64 " ",
-                   progress->phase < sizeof verbs / sizeof verbs[0] ? verbs[progress->phase] : "",
-                   progress->component, progress->version);
+    (void)snprintf(who, sizeof who, "%s ",
+                   progress->phase < sizeof verbs / sizeof verbs[0] ? verbs[progress->phase] : "");
+    if (progress->version != 0) /* else it is about all of them */
+        (void)snprintf(who + strlen(who), sizeof who - strlen(who), "%s %" PRIu64 " ",
+                       progress->component, progress->version);
     ag_progress_draw(&at_work.line, who, progress->phase, progress->bytes_done,
                      progress->bytes_total, now);
 }

@@ -54,6 +54,14 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_KEEP] = { "keep", "DAYS",
                       "what was superseded within these days stays; default, and least: 7" },
     [PT_OPT_DRY_RUN] = { "dry-run", NULL, "tell what would go, and remove nothing" },
+    [PT_OPT_OUTPUT] = { "output", "FILE",
+                        "the archive: its name ends in .zip, .tar or .tar.zst; also -o" },
+    [PT_OPT_SINCE] = { "since", "[C@]V",
+                       "only what hosts need that have V or a newer version; again for each "
+                       "component, others go in whole" },
+    [PT_OPT_SINCE_POSTURE] = { "since-posture", "FILE",
+                               "only what that host needs, by what 'defupd posture' printed "
+                               "there" },
     [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
 
@@ -147,6 +155,16 @@ const struct pt_command pt_commands[] = {
       "was published within the last days. Roots stay, and what a pending change names. Run it "
       "daily. Needs no key.",
       0, 0, PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_KEEP) | PT_BIT(PT_OPT_DRY_RUN), pt_prune },
+    { "export-offline", "", "write an archive for hosts without a network",
+      "All metadata, and the objects of all releases, in one file that 'defupd import' takes. With "
+      "--since or --since-posture only the objects that are needed from there on: the cheapest "
+      "path of deltas, else a full bundle. The posture of a host is its receipt: by it the next "
+      "archive holds what that host lacks. The file is written beside and renamed; the same "
+      "repository gives the same bytes. Needs no key.",
+      0, 0,
+      PT_BIT(PT_OPT_JSON) | PT_BIT(PT_OPT_OUTPUT) | PT_BIT(PT_OPT_SINCE) |
+          PT_BIT(PT_OPT_SINCE_POSTURE),
+      pt_export_offline },
     { "serve", "", "serve the repository over HTTP, for trials",
       "Prints 'serving DIR at URL' when it listens and ends with SIGTERM or SIGINT. Any web server "
       "can do this; nothing in a repository needs one of its own.",
@@ -177,7 +195,7 @@ static void wrap(FILE *out, const char *text, size_t indent, size_t at)
     (void)fputc('\n', out);
 }
 
-static void help_options(FILE *out, uint32_t options)
+static void help_options(FILE *out, uint64_t options)
 {
     for (size_t i = 0; i < PT_OPT_COUNT; i++) {
         const struct pt_option *option = &pt_options[i];

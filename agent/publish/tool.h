@@ -43,17 +43,20 @@ enum pt_option_id {
     PT_OPT_MEMORY,
     PT_OPT_KEEP,
     PT_OPT_DRY_RUN,
+    PT_OPT_OUTPUT,
+    PT_OPT_SINCE,
+    PT_OPT_SINCE_POSTURE,
     PT_OPT_COUNT
 };
-#define PT_RULES_MAX 16 /* ROLE=N given to --threshold and --expires */
-#define PT_BIT(id) (UINT32_C(1) << (id))
+#define PT_RULES_MAX 64 /* values of options that may be given again */
+#define PT_BIT(id) (UINT64_C(1) << (id))
 #define PT_COMMON                                                                               \
     (PT_BIT(PT_OPT_REPO) | PT_BIT(PT_OPT_KEYS) | PT_BIT(PT_OPT_HELP) | PT_BIT(PT_OPT_VERSION) | \
      PT_BIT(PT_OPT_PASSPHRASE_FILE))
 
 /* Options that may be given again. */
-#define PT_MANY (PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES))
-#define PT_KEYS_ONLY (UINT32_C(1) << 31) /* among a command's options: --keys may stand alone */
+#define PT_MANY (PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_SINCE))
+#define PT_KEYS_ONLY (UINT64_C(1) << 63) /* among a command's options: --keys may stand alone */
 
 struct pt_option {
     const char *name;
@@ -86,7 +89,7 @@ struct pt_command {
     const char *summary;
     const char *text;
     size_t words_min, words; /* arguments it needs, and takes */
-    uint32_t options;        /* PT_BIT()s beside PT_COMMON */
+    uint64_t options;        /* PT_BIT()s beside PT_COMMON */
     defupd_code (*run)(const struct pt_args *args, defupd_error *err);
 };
 extern const struct pt_command pt_commands[];
@@ -128,6 +131,8 @@ defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
 /* release.c */
 defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
 defupd_code pt_prune(const struct pt_args *args, defupd_error *err);
+/* export.c */
+defupd_code pt_export_offline(const struct pt_args *args, defupd_error *err);
 /* keys.c */
 defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err);
 defupd_code pt_key_list(const struct pt_args *args, defupd_error *err);

@@ -9,6 +9,7 @@
 #include "client/options.h"
 #include "store/store.h"
 #include "sys/disk.h"
+#include "update/import.h"
 #include "update/update.h"
 
 struct defupd_client {
@@ -102,8 +103,9 @@ static void give_report(defupd_report **out, defupd_report *report)
         defupd_report_free(report);
 }
 
-static defupd_code run(defupd_client *client, enum du_run_kind kind, const defupd_request *request,
-                       defupd_report **report, defupd_error *err)
+static defupd_code run_with(defupd_client *client, enum du_run_kind kind,
+                            const defupd_request *request, const defupd_import *import,
+                            defupd_report **report, defupd_error *err)
 {
     defupd_report *made = NULL;
     defupd_request own;
@@ -112,9 +114,15 @@ static defupd_code run(defupd_client *client, enum du_run_kind kind, const defup
     if (report != NULL)
         *report = NULL;
     DU_TRY(du_request_import(&own, request, err));
-    rc = du_run(&client->ctx, kind, &own, &made, err);
+    rc = du_run(&client->ctx, kind, &own, import, &made, err);
     give_report(report, made);
     return rc;
+}
+
+static defupd_code run(defupd_client *client, enum du_run_kind kind, const defupd_request *request,
+                       defupd_report **report, defupd_error *err)
+{
+    return run_with(client, kind, request, NULL, report, err);
 }
 
 defupd_code defupd_client_check(defupd_client *client, const defupd_request *request,
@@ -159,6 +167,27 @@ defupd_code defupd_client_install(defupd_client *client, const defupd_request *r
 {
     ENTER(client, error);
     return run(client, DU_RUN_INSTALL, request, report, err);
+}
+
+defupd_code defupd_client_import(defupd_client *client, const defupd_import *import,
+                                 const defupd_request *request, defupd_report **report,
+                                 defupd_error *error)
+{
+    ENTER(client, error);
+    if (report != NULL)
+        *report = NULL;
+    if (import == NULL)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "%s: import is NULL", __func__);
+    if (import->struct_size != sizeof *import)
+        return DU_FAIL(
+            err, import->struct_size > sizeof *import ? DEFUPD_E_UNSUPPORTED : DEFUPD_E_INVALID,
+            "import: struct_size is %u; start from DEFUPD_IMPORT_INIT",
+            (unsigned)import->struct_size);
+    if (import->path == NULL || import->path[0] == '\0')
+        return DU_FAIL(err, DEFUPD_E_INVALID, "import: no path");
+    if (import->grace_s > DU_IMPORT_GRACE_MAX_S)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "import: a grace of more than a year");
+    return run_with(client, DU_RUN_IMPORT, request, import, report, err);
 }
 
 defupd_code defupd_client_rollback(defupd_client *client, const defupd_request *request,

@@ -142,6 +142,11 @@ void du_plan_how(const struct du_plan *plan, char *out, size_t size);
 void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,
                   const struct du_plan_facts *facts);
 
+/* The path alone, to one release, whatever the gates say: fills target, on_disk, step,
+ * step_version, steps, bytes and full_bytes. False: none of its objects is of use. */
+bool du_plan_path(struct du_plan *plan, const struct du_manifest *manifest,
+                  const struct du_plan_facts *facts, const struct du_release *release);
+
 /* The licence gate by itself: may something of this class (that of the policy, else the release's;
  * "" for none) be taken? `licences` NULL: none are needed. */
 bool du_plan_licensed(const defupd_licence *const *licences, const char *class, int64_t now);

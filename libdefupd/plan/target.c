@@ -313,17 +313,37 @@ static void plan_named(struct du_plan *plan, const struct du_case *c)
          &verdict);
 }
 
-void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,
-                  const struct du_plan_facts *facts)
+static struct du_case case_of(const struct du_manifest *manifest, const struct du_plan_facts *facts)
 {
     struct du_case c = { .manifest = manifest, .facts = facts };
 
-    *plan = (struct du_plan){ .action = DEFUPD_ACTION_NONE, .code = DEFUPD_OK };
     c.installed = du_manifest_find(manifest, facts->installed); /* none is 0 */
     if (c.installed != NULL && c.installed->requires != NULL)
         c.installed = NULL;
     c.reused = c.installed != NULL && facts->installed_tree != NULL &&
                memcmp(c.installed->tree, facts->installed_tree, DU_SHA256_BYTES) != 0;
+    return c;
+}
+
+bool du_plan_path(struct du_plan *plan, const struct du_manifest *manifest,
+                  const struct du_plan_facts *facts, const struct du_release *release)
+{
+    const struct du_case c = case_of(manifest, facts);
+    struct du_verdict verdict = { .release = release };
+
+    *plan = (struct du_plan){ .action = DEFUPD_ACTION_NONE, .code = DEFUPD_OK };
+    if (!du_path_find(&verdict.path, &c, release))
+        return false;
+    take(plan, DEFUPD_ACTION_NONE, &verdict);
+    return true;
+}
+
+void du_plan_make(struct du_plan *plan, const struct du_manifest *manifest,
+                  const struct du_plan_facts *facts)
+{
+    const struct du_case c = case_of(manifest, facts);
+
+    *plan = (struct du_plan){ .action = DEFUPD_ACTION_NONE, .code = DEFUPD_OK };
     for (size_t i = 0; i < manifest->count && plan->newest == 0; i++) {
         if (manifest->release[i].requires == NULL && !manifest->release[i].withdrawn)
             plan->newest = manifest->release[i].version;

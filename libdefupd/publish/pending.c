@@ -24,8 +24,8 @@ void du_pending_free(struct du_pending *pending)
 
 /* --- files by path --- */
 
-static defupd_code open_parent(const struct du_sys *sys, const char *path, int *dir,
-                               const char **name, defupd_error *err)
+defupd_code du_pending_open_parent(const struct du_sys *sys, const char *path, int *dir,
+                                   const char **name, defupd_error *err)
 {
     const char *slash = strrchr(path, '/');
     DU_AUTO_FREE char *parent =
@@ -46,7 +46,7 @@ defupd_code du_pending_read_file(const struct defupd_repo *repo, const char *pat
     DU_AUTO_FD dir = -1;
     const char *name;
 
-    DU_TRY(open_parent(repo->sys, path, &dir, &name, err));
+    DU_TRY(du_pending_open_parent(repo->sys, path, &dir, &name, err));
     if (du_file_read(repo->sys, dir, name, bytes, err) != DEFUPD_OK)
         return du_err_prefix(err, "%s", path);
     return DEFUPD_OK;
@@ -58,7 +58,7 @@ defupd_code du_pending_write_file(const struct defupd_repo *repo, const char *pa
     DU_AUTO_FD dir = -1;
     const char *name;
 
-    DU_TRY(open_parent(repo->sys, path, &dir, &name, err));
+    DU_TRY(du_pending_open_parent(repo->sys, path, &dir, &name, err));
     if (du_file_replace(repo->sys, dir, name, bytes->data, bytes->len, 0644, err) != DEFUPD_OK)
         return du_err_prefix(err, "%s", path);
     return DEFUPD_OK;
@@ -297,7 +297,7 @@ defupd_code du_pending_remove(const struct defupd_repo *repo, bool *there, defup
     DU_AUTO_FD dir = -1;
     const char *name;
 
-    DU_TRY(open_parent(repo->sys, repo->pending_path, &dir, &name, err));
+    DU_TRY(du_pending_open_parent(repo->sys, repo->pending_path, &dir, &name, err));
     *there = faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (du_file_remove(repo->sys, dir, name, err) != DEFUPD_OK)
         return du_err_prefix(err, "%s", repo->pending_path);
@@ -309,7 +309,7 @@ defupd_code du_pending_check_none(const struct defupd_repo *repo, defupd_error *
     DU_AUTO_FD dir = -1;
     const char *name;
 
-    DU_TRY(open_parent(repo->sys, repo->pending_path, &dir, &name, err));
+    DU_TRY(du_pending_open_parent(repo->sys, repo->pending_path, &dir, &name, err));
     if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return DU_FAIL(err, DEFUPD_E_PENDING,
                        "%s: a change is pending already; have it signed, or drop it",

@@ -245,6 +245,15 @@ DEFUPD_MUST_CHECK defupd_code du_state_manifest(const struct defupd_repo *repo,
                                                 const char *component, struct du_manifest **out,
                                                 defupd_error *err);
 
+/* The same manifest as it stands there: its path below the repository and its bytes, of which
+ * `verified` is a view. Both buffers stay empty when it has none. */
+DEFUPD_MUST_CHECK defupd_code du_state_manifest_bytes(const struct defupd_repo *repo,
+                                                      const struct du_dirs *dirs,
+                                                      struct du_state *state, const char *component,
+                                                      struct du_buf *path, struct du_buf *bytes,
+                                                      struct du_verified *verified,
+                                                      defupd_error *err);
+
 /* next.c: the next state: what changes is edited, signed, checked, and then written in the order
  * that keeps every instant valid. */
 struct du_next {
@@ -380,6 +389,10 @@ struct du_pending {
     char *what;            /* in words */
 };
 void du_pending_free(struct du_pending *pending);
+/* The folder that a path leads to, *dir yours, and the name in it. DEFUPD_E_CANNOT_CREATE. */
+DEFUPD_MUST_CHECK defupd_code du_pending_open_parent(const struct du_sys *sys, const char *path,
+                                                     int *dir, const char **name,
+                                                     defupd_error *err);
 /* Files by path, at most bytes->max; replaced atomically. */
 DEFUPD_MUST_CHECK defupd_code du_pending_read_file(const struct defupd_repo *repo, const char *path,
                                                    struct du_buf *bytes, defupd_error *err);

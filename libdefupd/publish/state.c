@@ -235,15 +235,16 @@ static defupd_code find_target(const struct defupd_repo *repo, const struct du_d
     return DEFUPD_OK;
 }
 
-static defupd_code read_manifest(const struct defupd_repo *repo, const struct du_dirs *dirs,
-                                 struct du_state *state, const char *component,
-                                 struct du_manifest **out, defupd_error *err)
+/* The published manifest's `path` below the repository, and its verified `bytes`; both stay empty
+ * when there is none. */
+static defupd_code read_manifest_bytes(const struct defupd_repo *repo, const struct du_dirs *dirs,
+                                       struct du_state *state, const char *component,
+                                       struct du_buf *path, struct du_buf *bytes,
+                                       struct du_verified *verified, defupd_error *err)
 {
-    DU_AUTO_BUF path = DU_BUF(PATH_TEXT_MAX), bytes = DU_BUF(DU_MANIFEST_BYTES_MAX);
     DU_AUTO_FD dir = -1;
     char target_path[DU_META_NAME];
     struct du_target target;
-    struct du_verified verified;
     const char *name;
     bool found;
 
@@ -251,13 +252,25 @@ static defupd_code read_manifest(const struct defupd_repo *repo, const struct du
     DU_TRY(find_target(repo, dirs, state, target_path, &target, &found, err));
     if (!found)
         return DEFUPD_OK;
-    DU_TRY(du_target_path(state->trust, &target, target_path, &path, err));
-    name = strrchr(du_buf_text(&path), '/');
-    name = name == NULL ? du_buf_text(&path) : name + 1;
+    DU_TRY(du_target_path(state->trust, &target, target_path, path, err));
+    name = strrchr(du_buf_text(path), '/');
+    name = name == NULL ? du_buf_text(path) : name + 1;
     if (du_dir_open(repo->sys, dirs->targets, component, false, 0, &dir, err) != DEFUPD_OK ||
-        du_file_read(repo->sys, dir, name, &bytes, err) != DEFUPD_OK)
-        return du_err_prefix(err, "%s", du_buf_text(&path));
-    DU_TRY(du_target_check(&target, du_buf_bytes(&bytes), du_buf_text(&path), &verified, err));
+        du_file_read(repo->sys, dir, name, bytes, err) != DEFUPD_OK)
+        return du_err_prefix(err, "%s", du_buf_text(path));
+    return du_target_check(&target, du_buf_bytes(bytes), du_buf_text(path), verified, err);
+}
+
+static defupd_code read_manifest(const struct defupd_repo *repo, const struct du_dirs *dirs,
+                                 struct du_state *state, const char *component,
+                                 struct du_manifest **out, defupd_error *err)
+{
+    DU_AUTO_BUF path = DU_BUF(PATH_TEXT_MAX), bytes = DU_BUF(DU_MANIFEST_BYTES_MAX);
+    struct du_verified verified;
+
+    DU_TRY(read_manifest_bytes(repo, dirs, state, component, &path, &bytes, &verified, err));
+    if (path.len == 0)
+        return DEFUPD_OK;
     return du_manifest_parse(out, &verified, component, du_buf_text(&path), err);
 }
 
@@ -267,6 +280,16 @@ defupd_code du_state_manifest(const struct defupd_repo *repo, const struct du_di
 {
     *out = NULL;
     if (read_manifest(repo, dirs, state, component, out, err) != DEFUPD_OK)
+        return damaged(repo, err);
+    return DEFUPD_OK;
+}
+
+defupd_code du_state_manifest_bytes(const struct defupd_repo *repo, const struct du_dirs *dirs,
+                                    struct du_state *state, const char *component,
+                                    struct du_buf *path, struct du_buf *bytes,
+                                    struct du_verified *verified, defupd_error *err)
+{
+    if (read_manifest_bytes(repo, dirs, state, component, path, bytes, verified, err) != DEFUPD_OK)
         return damaged(repo, err);
     return DEFUPD_OK;
 }

@@ -43,7 +43,7 @@ bool du_attempt_counts(const struct du_run *run, defupd_code code)
     if (code == DEFUPD_E_CANCELLED || code == DEFUPD_E_BUSY || code == DEFUPD_E_HELD ||
         code == DEFUPD_E_DISABLED || code == DEFUPD_E_NOT_PERMITTED ||
         code == DEFUPD_E_NOT_INSTALLED || code == DEFUPD_E_NO_PREVIOUS ||
-        code == DEFUPD_E_NOT_DOWNLOADED)
+        code == DEFUPD_E_NOT_DOWNLOADED || code == DEFUPD_E_ARCHIVE)
         return false;
     return !named || (code != DEFUPD_E_INVALID && code != DEFUPD_E_UNSUPPORTED &&
                       code != DEFUPD_E_NO_COMPONENT && code != DEFUPD_E_NO_RELEASE &&

@@ -100,6 +100,7 @@ void du_run_end(struct du_run *run)
         du_bind_keep(run); /* while the lock is held */
     du_trust_freep(&run->trust);
     du_fetch_freep(&run->fetch);
+    du_import_freep(&run->import);
     du_generation_free(&run->current);
     defupd_report_free(run->report);
     if (run->ctx != NULL && run->trust_dir >= 0)

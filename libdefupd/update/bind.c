@@ -38,6 +38,20 @@ static defupd_code io_fetch(void *user, const char *path, size_t max, const char
     return DEFUPD_OK;
 }
 
+static defupd_code io_import(void *user, const char *path, size_t max, const char *etag,
+                             struct du_buf *out, enum du_got *got, char etag_out[128],
+                             defupd_error *err)
+{
+    const struct du_run *run = user;
+    bool found = false;
+
+    (void)etag;
+    etag_out[0] = '\0';
+    DU_TRY(du_import_load(run->import, path, max, out, &found, err));
+    *got = found ? DU_GOT_BYTES : DU_GOT_NOTHING;
+    return DEFUPD_OK;
+}
+
 /* "roots/3.root.json" -> the directory that holds it, and the name in it. */
 static defupd_code place(const struct du_run *run, const char *name, bool make, int *sub, int *dir,
                          const char **leaf, defupd_error *err)
@@ -134,7 +148,9 @@ static void io_log(void *user, defupd_level level, const char *text)
 void du_bind_io(struct du_run *run, struct du_refresh_io *io)
 {
     *io = (struct du_refresh_io){ .user = run,
-                                  .fetch = run->fetch != NULL ? io_fetch : NULL,
+                                  .fetch = run->import != NULL  ? io_import
+                                           : run->fetch != NULL ? io_fetch
+                                                                : NULL,
                                   .load = io_load,
                                   .save = io_save,
                                   .remove = io_remove,
@@ -151,6 +167,10 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
         const defupd_source *given = du_fetch_source_given(run->fetch, run->source);
         options->grace_s = given != NULL ? given->offline_grace_s : 0;
         options->source = du_fetch_source_name(run->fetch, run->source);
+    }
+    if (run->import != NULL) {
+        options->grace_s = du_import_grace_s(run->import);
+        options->source = du_import_name(run->import);
     }
     options->pin_name = from->trusted_root_name;
     if (!run->read_only)

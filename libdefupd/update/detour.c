@@ -152,7 +152,7 @@ static defupd_code give_up(struct du_run *run, struct du_part *part, const struc
         (other.reason == DEFUPD_REASON_BUDGET || other.reason == DEFUPD_REASON_METERED))
         return DU_FAIL(err, DEFUPD_E_BUDGET, "%s: %s failed (%.200s), and %.200s", part->name, name,
                        why->message, other.text);
-    if (other.target != NULL && why->code != DEFUPD_E_NOT_DOWNLOADED && run->fetch == NULL)
+    if (other.target != NULL && why->code != DEFUPD_E_NOT_DOWNLOADED && !du_run_can_fetch(run))
         return DU_FAIL(err, DEFUPD_E_NOT_DOWNLOADED,
                        "%s %" PRIu64 ": %s cannot be used, and nothing else is downloaded; "
                        "'defupd update' fetches it: %.300s",
@@ -172,7 +172,7 @@ defupd_code du_run_detour(struct du_run *run, struct du_part *part, defupd_error
     DU_TRY(pass_over(run, part, object, &why, err));
     name_object(object, name);
     du_part_plan(run, part);
-    if (part->plan.target == NULL || (run->fetch == NULL && part->plan.bytes > 0))
+    if (part->plan.target == NULL || (!du_run_can_fetch(run) && part->plan.bytes > 0))
         return give_up(run, part, &before, name, &why, err);
 
     (void)snprintf(text, sizeof text, "%s cannot be used: %.300s; instead: %.120s", name,

@@ -116,16 +116,23 @@ static uint64_t have(void *user, const struct du_object *object)
     const uint64_t bytes = du_store_download_bytes(&run->ctx->store, object->sha256, &complete);
 
     /* Without network a part is worth nothing: only whole objects lead anywhere. */
-    if (run->kind == DU_RUN_INSTALL && !complete)
+    if (!du_run_has_wire(run) && !complete)
         return 0;
     return bytes < object->bytes ? bytes : object->bytes;
 }
 
 static bool refused(void *user, const struct du_object *object)
 {
-    const struct du_part *part = user;
+    const struct cohort *of = user;
+    const struct du_import *import = of->run->import;
+    bool complete = false;
 
-    return du_distrust_has_delta(&part->distrust, object->sha256);
+    if (du_distrust_has_delta(&of->part->distrust, object->sha256))
+        return true;
+    if (import == NULL || du_import_has(import, object))
+        return false;
+    (void)du_store_download_bytes(&of->run->ctx->store, object->sha256, &complete);
+    return !complete;
 }
 
 /* What a budget leaves for this part: `taken`, and what the others of the run will take, is gone.
@@ -239,10 +246,10 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.damageds = part->distrust.versions;
     facts.codec = codecs;
     /* Without network nothing is fetched, and what is missing is not a matter of bytes. */
-    facts.metered = (options->flags & DEFUPD_CLIENT_METERED) != 0 && run->kind != DU_RUN_INSTALL;
-    facts.has_budget = options->budget_bytes != 0 && run->kind != DU_RUN_INSTALL;
+    facts.metered = (options->flags & DEFUPD_CLIENT_METERED) != 0 && du_run_has_wire(run);
+    facts.has_budget = options->budget_bytes != 0 && du_run_has_wire(run);
     facts.budget = budget_left(run, part, options->budget_bytes, run->report->fetched);
-    facts.has_day = options->bytes_per_day != 0 && run->kind != DU_RUN_INSTALL;
+    facts.has_day = options->bytes_per_day != 0 && du_run_has_wire(run);
     facts.day = budget_left(run, part, options->bytes_per_day, run->day_used);
     facts.day_ends = du_day_ends(run);
     facts.over_budget = (run->request->flags & DEFUPD_REQUEST_OVER_BUDGET) != 0;
@@ -250,7 +257,7 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.have = have;
     facts.have_user = run;
     facts.refused = refused;
-    facts.refused_user = part;
+    facts.refused_user = &cohort;
     du_plan_make(&part->plan, part->manifest, &facts);
     du_part_tell(part);
 }

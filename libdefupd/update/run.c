@@ -300,8 +300,85 @@ defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err)
     return du_cool_begin(run, err);
 }
 
+/* --- an archive in the sources' place --- */
+
+/* What a verified manifest says of an object's length; UINT64_MAX when none names it. */
+static uint64_t named_bytes(void *user, const unsigned char *sha256)
+{
+    const struct du_run *run = user;
+
+    for (size_t i = 0; i < run->parts; i++) {
+        const struct du_manifest *manifest = run->part[i].manifest;
+
+        for (size_t r = 0; manifest != NULL && r < manifest->count; r++) {
+            const struct du_release *release = &manifest->release[r];
+
+            if (memcmp(release->full.sha256, sha256, DU_SHA256_BYTES) == 0)
+                return release->full.bytes;
+            for (size_t d = 0; d < release->deltas; d++) {
+                if (memcmp(release->delta[d].sha256, sha256, DU_SHA256_BYTES) == 0)
+                    return release->delta[d].bytes;
+            }
+        }
+    }
+    return UINT64_MAX;
+}
+
+static defupd_code ask_archive(struct du_run *run, defupd_error *err)
+{
+    const struct du_tick tick = du_run_tick(run);
+
+    DU_TRY(du_import_open(&run->import, run->ctx->sys, run->from, &tick, err));
+    DU_TRY(du_bind_trust(run, err));
+    DU_TRY(ask_source(run, err));
+    return du_import_scan(run->import, named_bytes, run, err);
+}
+
+static defupd_code learn_from_archive(struct du_run *run, defupd_error *err)
+{
+    const char *name = run->from->path;
+    const uint64_t since_ms = run->ctx->sys->monotonic_ms();
+    defupd_code rc;
+
+    du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
+    (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
+    rc = ask_archive(run, err);
+    if (rc == DEFUPD_E_NOT_FOUND)
+        rc = DU_FAIL(err, DEFUPD_E_ARCHIVE, "%s", err->message);
+    if (rc != DEFUPD_OK && !ends_the_run(rc) && strstr(err->message, name) == NULL)
+        (void)du_err_prefix(err, "%s", name);
+    source_asked(run, name, rc, err, since_ms);
+    return rc;
+}
+
+/* An archive that was made for another host, or for what this one had before: that nothing can be
+ * done with it is no quiet success. */
+static void blame_archive(struct du_run *run)
+{
+    for (size_t i = 0; run->import != NULL && i < run->parts; i++) {
+        const struct du_part *part = &run->part[i];
+        defupd_error own = { 0 };
+
+        if (part->plan.target != NULL || part->plan.reason != DEFUPD_REASON_NO_OBJECT)
+            continue;
+        if (part->installed != 0)
+            (void)DU_FAIL(&own, DEFUPD_E_ARCHIVE,
+                          "%s leads from %s %" PRIu64 " to no newer release: it was not made for "
+                          "what this host has",
+                          run->from->path, part->name, part->installed);
+        else
+            (void)DU_FAIL(&own, DEFUPD_E_ARCHIVE,
+                          "%s holds no full bundle of %s, and none is installed", run->from->path,
+                          part->name);
+        part->row->item.code = DEFUPD_OK; /* what the plan says of it does not help here */
+        du_report_fail(part->row, &own);
+    }
+}
+
 static defupd_code learn(struct du_run *run, defupd_error *err)
 {
+    if (run->kind == DU_RUN_IMPORT)
+        return learn_from_archive(run, err);
     if (run->kind != DU_RUN_INSTALL)
         DU_TRY(du_run_open_fetch(run, err));
     DU_TRY(du_bind_trust(run, err));
@@ -428,7 +505,7 @@ static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_e
 {
     while (du_run_stage(run, part, err) != DEFUPD_OK) {
         DU_TRY(du_run_detour(run, part, err));
-        if (run->fetch == NULL)
+        if (!du_run_can_fetch(run))
             continue;
         du_run_phase(run, DEFUPD_PHASE_DOWNLOAD, NULL, part->plan.bytes);
         DU_TRY(download_part(run, part, err));
@@ -443,6 +520,7 @@ static defupd_code work(struct du_run *run, defupd_error *err)
 {
     DU_TRY(learn(run, err));
     DU_TRY(make_plans(run, err));
+    blame_archive(run);
     if (run->kind == DU_RUN_CHECK || (run->request->flags & DEFUPD_REQUEST_DRY_RUN) != 0)
         return DEFUPD_OK;
     if (run->kind != DU_RUN_INSTALL)
@@ -462,7 +540,7 @@ static bool is_up_to_date(const struct du_run *run, const struct du_part *part)
         return false;
     if (part->plan.action != DEFUPD_ACTION_NONE)
         return part->row->item.progress == DEFUPD_PROGRESS_ACTIVE;
-    return part->installed != 0 && run->fetch != NULL && run->kind != DU_RUN_CHECK;
+    return part->installed != 0 && du_run_can_fetch(run) && run->kind != DU_RUN_CHECK;
 }
 
 static void tell_part(struct du_run *run, struct du_part *part, defupd_code rc)
@@ -588,9 +666,9 @@ static void record(struct du_run *run, defupd_code rc, const defupd_error *err)
 }
 
 defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_request *request,
-                   defupd_report **report, defupd_error *err)
+                   const defupd_import *import, defupd_report **report, defupd_error *err)
 {
-    DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .trust_dir = -1 };
+    DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .from = import, .trust_dir = -1 };
     const struct du_report_row *failure;
     defupd_code rc;
 

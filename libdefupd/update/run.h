@@ -7,6 +7,7 @@
 #include "manifest/manifest.h"
 #include "plan/plan.h"
 #include "tree/tree.h"
+#include "update/import.h"
 #include "update/refresh.h"
 #include "update/report.h"
 #include "update/update.h"
@@ -55,10 +56,12 @@ struct du_run {
     bool lost; /* `current` led nowhere: the newest generation on disk stands in */
     struct du_trust *trust;
     struct du_fetch *fetch; /* NULL without network */
-    size_t source;          /* whose metadata is in use */
-    int trust_dir;          /* -1 until opened */
-    bool read_only;         /* saves are left out: no lock is held */
-    bool contact;           /* a source gave metadata that verified */
+    const defupd_import *from;
+    struct du_import *import; /* the archive that stands in for the network; NULL: none */
+    size_t source;            /* whose metadata is in use */
+    int trust_dir;            /* -1 until opened */
+    bool read_only;           /* saves are left out: no lock is held */
+    bool contact;             /* a source gave metadata that verified */
     struct du_part *part;
     size_t parts;
     bool knows_all; /* every component's manifest is loaded */
@@ -74,6 +77,17 @@ struct du_run {
     uint64_t told_ms, asked_ms; /* when progress was told, and cancel was looked for */
     const char *telling;        /* component of progress events */
 };
+
+/* Can what is missing be had from somewhere? */
+static inline bool du_run_can_fetch(const struct du_run *run)
+{
+    return run->fetch != NULL || run->import != NULL;
+}
+/* Does what is missing cost bytes on a wire? */
+static inline bool du_run_has_wire(const struct du_run *run)
+{
+    return run->kind != DU_RUN_INSTALL && run->kind != DU_RUN_IMPORT;
+}
 
 /* --- bind.c: the refresh workflow over this run's store and source --- */
 void du_bind_io(struct du_run *run, struct du_refresh_io *io);
@@ -117,8 +131,8 @@ DEFUPD_MUST_CHECK defupd_code du_rule_check(const struct du_run *run, struct du_
 void du_rule_apply(const struct du_run *run, struct du_part *part);
 
 /* --- object.c: objects into downloads/ --- */
-/* Fetch (unless it is there) and vouch for one object of a component's version; *fd yours, `file`
- * is a view of it. With no network: DEFUPD_E_NOT_DOWNLOADED. */
+/* Fetch (unless it is there), or take from the archive, and vouch for one object of a component's
+ * version; *fd yours, `file` is a view of it. With no network: DEFUPD_E_NOT_DOWNLOADED. */
 DEFUPD_MUST_CHECK defupd_code du_run_object(struct du_run *run, const char *component,
                                             uint64_t version, const struct du_object *object,
                                             int *fd, struct du_verified_file *file,

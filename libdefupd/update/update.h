@@ -33,13 +33,13 @@ struct du_context {
     } trust_mark[2];
 };
 
-enum du_run_kind { DU_RUN_CHECK, DU_RUN_DOWNLOAD, DU_RUN_INSTALL, DU_RUN_UPDATE };
+enum du_run_kind { DU_RUN_CHECK, DU_RUN_DOWNLOAD, DU_RUN_INSTALL, DU_RUN_UPDATE, DU_RUN_IMPORT };
 
 /* Contracts: the functions of the same name in <defupd/client.h>; pointers are never NULL here
- * except `request`'s list. */
+ * except `request`'s list. `import` is what DU_RUN_IMPORT reads, else NULL. */
 DEFUPD_MUST_CHECK defupd_code du_run(struct du_context *ctx, enum du_run_kind kind,
-                                     const defupd_request *request, defupd_report **report,
-                                     defupd_error *err);
+                                     const defupd_request *request, const defupd_import *import,
+                                     defupd_report **report, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
                                          defupd_report **report, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,

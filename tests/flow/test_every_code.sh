@@ -78,13 +78,26 @@ a_proxy_that_is_down_refuses_us_or_dies_has_three_numbers() {
     ! grep -rqE 'joe|right|wrong' "$state" || fail "credentials are in $(grep -rlE 'joe|right|wrong' "$state")"
 }
 
+# A server that greets in clear text, as mail servers do; its port is in $port.
+speaks_first() {
+    port=$(free_port)
+    /usr/bin/python3 -c 'import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+open("greets", "w").close()
+while True:
+    server.accept()[0].sendall(b"220 hello\r\n")' "$port" &
+    servers+=($!)
+    until_true [ -e greets ]
+}
+
 each_way_in_which_a_source_fails_has_its_code() {
     a_host
     want 69 d --source http://nowhere.invalid/ update
     name RESOLVE
     want 69 d --source "http://127.0.0.1:$(free_port)/" update
     name CONNECT
-    want 69 d --source "https://${url#http://}" update
+    speaks_first
+    want 69 d --source "https://127.0.0.1:$port" update
     name TLS
     for rule in 'cut:100 69 INTERRUPTED' 'status:418 69 HTTP_STATUS' 'status:404 69 NOT_FOUND' \
         'status:403 69 FORBIDDEN' 'loop 69 REDIRECT' 'more:5 65 TOOLARGE'; do
@@ -202,7 +215,11 @@ t_run an_agent_that_dies_under_an_order_has_its_code
 t_run a_proxy_that_is_down_refuses_us_or_dies_has_three_numbers
 t_run each_way_in_which_a_source_fails_has_its_code
 t_run a_source_that_tells_what_is_not_signed_has_its_code
-t_run a_wrong_clock_and_old_metadata_have_their_codes
+if [ "${SANITIZE-none}" = none ]; then
+    t_run a_wrong_clock_and_old_metadata_have_their_codes
+else
+    t_skip a_wrong_clock_and_old_metadata_have_their_codes 'faketime gets in the way of the sanitizer'
+fi
 t_run what_the_disk_refuses_has_its_code
 t_run what_a_person_asks_in_vain_has_its_code
 t_done

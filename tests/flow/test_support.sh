@@ -55,8 +55,10 @@ preflight_names_what_would_fail() {
     want 78 defupd --state-dir "$PWD/none" --source "$url" preflight --csv
     result trust-root failed
     [ ! -e none ] || fail "a look made a store"
-    want 65 faketime -f '-300d' defupd --state-dir "$state" --source "$url" preflight --csv
-    result clock failed
+    if [ "${SANITIZE-none}" = none ]; then # which faketime does not get along with
+        want 65 faketime -f '-300d' defupd --state-dir "$state" --source "$url" preflight --csv
+        result clock failed
+    fi
     mkdir state/staging/left
     want 0 d --source "$url" preflight --csv
     result leftovers warning

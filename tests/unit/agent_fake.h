@@ -51,6 +51,8 @@ static struct {
     int raise_times; /* the call gets as many signals, and ends as cancelled if one was passed on */
     int raise_signal;
     struct defupd_client client;
+    defupd_import import; /* of the last call */
+    char import_path[512];
 } fake;
 
 /* Appends a line to the file "calls": what the program asked of the library. */
@@ -177,6 +179,15 @@ FAKE_CALL(explain)
 FAKE_CALL(download)
 FAKE_CALL(install)
 FAKE_CALL(rollback)
+
+defupd_code defupd_client_import(defupd_client *client, const defupd_import *import,
+                                 const defupd_request *request, defupd_report **report,
+                                 defupd_error *error)
+{
+    fake.import = *import;
+    (void)snprintf(fake.import_path, sizeof fake.import_path, "%s", import->path);
+    return call("import", client, request, report, error);
+}
 
 defupd_code defupd_client_verify(defupd_client *client, const defupd_request *request,
                                  defupd_damage_fn on_damage, void *user, uint64_t *files,

@@ -375,6 +375,40 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_install(defupd_client *cl
                                                                defupd_report **report,
                                                                defupd_error *error);
 
+#define DEFUPD_IMPORT_GRACE_S (UINT64_C(14) * 24 * 60 * 60)
+
+/** A repository that came without a network. Start from DEFUPD_IMPORT_INIT. Borrowed during the
+ *  call. */
+typedef struct defupd_import {
+    uint32_t struct_size; /**< Set by the INIT macro. */
+    int32_t fd;           /**< The open archive (.zip, .tar or .tar.zst) or folder; it must allow
+                               positioning. -1, as INIT says: `path` is opened. */
+    uint64_t grace_s; /**< How long after its expiry the timestamp or snapshot is accepted still;
+                           other roles are not forgiven. INIT says DEFUPD_IMPORT_GRACE_S; at most
+                           a year. */
+    const char *path; /**< Required: also the source's name in messages and reports. */
+} defupd_import;
+
+#define DEFUPD_IMPORT_INIT                                            \
+    {                                                                 \
+        (uint32_t)sizeof(defupd_import), -1, DEFUPD_IMPORT_GRACE_S, 0 \
+    }
+
+/**
+ * Update from an archive or folder as defupd_repo_export_offline() makes them, in the place of all
+ * sources: the same signatures, versions seen and gates count, but neither budgets nor metering.
+ * Opens no connection. Objects that are needed go straight into downloads/, each hashed on its way;
+ * of one that fails nothing is kept. Of no byte more is believed than signed metadata names.
+ * DEFUPD_E_ARCHIVE (not a form that is taken, cut short, damaged, holding what it may not, or
+ * without a way from what is installed), DEFUPD_E_SOURCE_BEHIND (older than what was seen),
+ * DEFUPD_E_DIGEST, and those of defupd_client_update(). @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_import(defupd_client *client,
+                                                              const defupd_import *import,
+                                                              const defupd_request *request,
+                                                              defupd_report **report,
+                                                              defupd_error *error);
+
 /** Go back: each named component to its named version or to the newest earlier one on disk that is
  *  neither withdrawn nor in quarantine; without names, the last change is undone: what was older in
  *  the newest generation on disk that had anything older. A second rollback goes further back.

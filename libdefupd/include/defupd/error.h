@@ -83,6 +83,7 @@ typedef enum defupd_code {
     DEFUPD_E_DELTA_FORMAT = -2404,   /**< Delta cannot be decoded. */
     DEFUPD_E_DELTA_BASE = -2405,     /**< Installed files are not what the delta starts from. */
     DEFUPD_E_LIMIT = -2406,          /**< Content is larger than this client allows. */
+    DEFUPD_E_ARCHIVE = -2407,        /**< Archive cannot be imported. */
 
     /* -25xx: store and disk. */
     DEFUPD_E_IO = -2500,             /**< Local file operation failed. */
@@ -130,7 +131,8 @@ typedef enum defupd_code {
     DEFUPD_E_VERSION_ORDER = -2902, /**< Version is not newer than what is published. */
     DEFUPD_E_KEY = -2903,           /**< Key is missing or cannot be used. */
     DEFUPD_E_PIN = -2904,           /**< Roots are not those pinned beside the keys. */
-    DEFUPD_E_PENDING = -2905        /**< Pending change does not fit. */
+    DEFUPD_E_PENDING = -2905,       /**< Pending change does not fit. */
+    DEFUPD_E_RECEIPT = -2906        /**< File is no posture. */
 } defupd_code;
 
 /** What a caller should do about a failure. Values are ABI. @since 0.1 */

@@ -45,7 +45,8 @@ typedef enum defupd_repo_phase {
     DEFUPD_REPO_READING = 1,  /**< A tree is read and hashed. How much it holds is not known yet. */
     DEFUPD_REPO_BUNDLING = 2, /**< It becomes an object. */
     DEFUPD_REPO_CHECKING = 3, /**< A release's objects are read and unpacked. */
-    DEFUPD_REPO_DELTAS = 4    /**< Deltas are made; the bytes are those of all trees at work. */
+    DEFUPD_REPO_DELTAS = 4,   /**< Deltas are made; the bytes are those of all trees at work. */
+    DEFUPD_REPO_EXPORTING = 5 /**< Objects go into an archive. */
 } defupd_repo_phase;
 
 /** How far it is. */
@@ -398,6 +399,56 @@ typedef struct defupd_repo_pruning {
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_prune(defupd_repo *repo,
                                                            defupd_repo_pruning *pruning,
                                                            defupd_error *error);
+
+/** What an archive holds of one component. */
+typedef struct defupd_repo_part {
+    uint32_t struct_size;
+    uint32_t objects; /**< Objects that are in the archive for it; one that two need counts for the
+                           first. */
+    uint64_t from;    /**< Version the receiving host has; 0: none, or any. */
+    uint64_t newest;  /**< The highest version that it leads to; 0: nothing is needed. */
+    uint64_t bytes;   /**< Of these objects. */
+    const char *component;
+    const char *how; /**< For people: "delta from 1002, 5,791 bytes instead of 1,024,594". */
+} defupd_repo_part;
+
+typedef void (*defupd_repo_part_fn)(void *user, const defupd_repo_part *part);
+
+/** A repository, or what somebody needs of it, as one file. Start from DEFUPD_REPO_ARCHIVE_INIT.
+ *  Borrowed during the call. */
+typedef struct defupd_repo_archive {
+    uint32_t struct_size;
+    uint32_t reserved; /**< 0 */
+    const char *file;  /**< Required; its form follows from its end: .zip, .tar or .tar.zst. */
+    const char *const *since; /**< "V", or "C@V" for components by name, NULL-terminated: what hosts
+                                   that have V or a newer version need to get to the newest one.
+                                   Of a component that is not named, everything. Default: of all,
+                                   everything. */
+    const char *posture_file; /**< Instead: what the host needs that wrote this posture. */
+    defupd_repo_part_fn on_part; /**< Each component, in order of names. Default: none. */
+    void *user;
+    uint64_t files;        /**< Out: in the archive. */
+    uint64_t bytes;        /**< Out: of the archive. */
+    uint64_t objects;      /**< Out: of the files, objects. */
+    uint64_t object_bytes; /**< Out: their sizes. */
+} defupd_repo_archive;
+
+#define DEFUPD_REPO_ARCHIVE_INIT                                            \
+    {                                                                       \
+        (uint32_t)sizeof(defupd_repo_archive), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/**
+ * Write all metadata, and objects, into an archive for hosts without a network; they take it by
+ * defupd_client_import(). The same repository and request give the same bytes. Needs no key and no
+ * lock: releases may be published meanwhile. The file is written beside, and renamed; on failure
+ * what stood there stays. DEFUPD_E_INVALID (the file's end, a version or component that is not
+ * there), DEFUPD_E_RECEIPT (the posture), DEFUPD_E_REPO, DEFUPD_E_CANCELLED,
+ * DEFUPD_E_CANNOT_CREATE, DEFUPD_E_IO, DEFUPD_E_NO_SPACE. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_export_offline(defupd_repo *repo,
+                                                                    defupd_repo_archive *archive,
+                                                                    defupd_error *error);
 
 /** A component, as far as it was found right. */
 typedef struct defupd_repo_component {
