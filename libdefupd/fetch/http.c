@@ -595,7 +595,11 @@ static defupd_code one_hop(struct du_fetch *fetch, struct du_get *get, const cha
         !prepare_hop(&hop, url, get->from > 0 ? range : NULL, headers))
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a transfer");
 
+    if (fetch->probe != NULL)
+        du_probe_arm(fetch, get->source);
     hop.rc = du_http_perform(get->source, NULL);
+    if (fetch->probe != NULL)
+        du_probe_note(fetch, get->source, hop.ready, hop.answer.date);
     rc = judge(&hop, &out->next);
     out->again = once_more(&hop, rc);
 
