@@ -76,8 +76,9 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "the installed version in place. Nothing new is no error." },
     { AG_CMD_FORCEUPDATE, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS, UPDATE_OPTIONS,
       "forceupdate", "[C[@V]]...", "update now",
-      "The same as update: now, whatever a schedule says. --forceupdate and -forceupdate are "
-      "other spellings." },
+      "The same as update: now, whatever a schedule says. A running agent does it, or lets this "
+      "join "
+      "what it is doing already. --forceupdate and -forceupdate are other spellings." },
     { AG_CMD_DOWNLOAD, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS,
       WAIT | DETAILED | BY_NAME, "download", "[C[@V]]...",
       "the first half of update: fetch, install nothing",

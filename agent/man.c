@@ -145,6 +145,12 @@ static const char before[] =
     "When root works on a store of another user, the files named by options are opened first; "
     "then the process becomes that user before it touches the store.\n"
     ".PP\n"
+    "Where \\fBdefupd\\-agent\\fR(8) runs on the store, commands that change it are handed over to "
+    "it, "
+    "unless options name sources, a root, a proxy, engines or another policy. "
+    "What it says is printed here, and the exit status is that of its run; "
+    "an interrupt then ends the waiting, not the run.\n"
+    ".PP\n"
     "An interrupt (SIGINT, SIGTERM, SIGHUP) cancels: downloads are kept, what is installed stays, "
     "the exit status is 75. A second one ends the program at once; "
     "the store is then whole as well.\n";
@@ -247,6 +253,7 @@ static const char after[] =
     "    \\-\\-source https://updates.example.com/repo update\n"
     ".fi\n"
     ".SH SEE ALSO\n"
+    "\\fBdefupd\\-agent\\fR(8). "
     "The folder docs of the source: errors.md explains each code, "
     "formats/reports.md the reports.\n";
 

@@ -24,7 +24,7 @@ void ag_text_error(FILE *out, const defupd_error *err, bool origin)
             advice[0] != '\0' ? advice : defupd_code_text(err->code));
     /* An internal error is always for support. */
     if (err->origin != NULL && (origin || err->code == DEFUPD_E_BUG))
-        ag_line(out, "  at %s, errno %d", err->origin, err->sys_errno);
+        ag_line(out, "  at %s:%d, errno %d", err->origin, err->line, err->sys_errno);
 }
 
 /* True when the text already begins with the component's name. */

@@ -216,7 +216,8 @@ bool ag_out_flush(struct ag_out *out, int fd)
             break;
         }
     }
-    memmove(out->bytes, out->bytes + done, out->used - done);
+    if (done > 0)
+        memmove(out->bytes, out->bytes + done, out->used - done);
     out->used -= done;
     if (out->used == 0 && out->size > AG_LINE)
         ag_out_free(out);

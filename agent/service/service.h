@@ -18,6 +18,7 @@
 #include "hook/hook.h"
 #include "schedule/schedule.h"
 
+#define AG_STATE_DIR "/var/lib/defupd"
 #define AG_CLIENTS 160        /* at a time */
 #define AG_CLIENTS_EACH 64    /* of a user without privilege */
 #define AG_RUNS 16            /* waiting */

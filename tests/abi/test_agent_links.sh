@@ -13,5 +13,18 @@ the_service_links_the_c_library_alone() {
         fail 'something of the library is in it'
 }
 
+its_man_page_and_its_help_tell_of_the_same_options() {
+    local page=$SOURCE/docs/man/defupd-agent.8 option
+    grep -q "\"defupd $VERSION\"" "$page" || fail "the page is of another version"
+    want 0 "$BUILD/agent/defupd-agent" --help
+    for option in $(grep -o -e '--[a-z-]*' out | sort -u); do
+        grep -qF -e "${option//-/\\-}" "$page" || fail "the page does not tell of $option"
+    done
+    for option in $(sed 's/\\-/-/g' "$page" | grep -oP '^\\fB\K--[a-z-]+'); do
+        grep -qF -e "$option" out || fail "--help does not tell of $option"
+    done
+}
+
+t_run its_man_page_and_its_help_tell_of_the_same_options
 t_run the_service_links_the_c_library_alone
 t_done

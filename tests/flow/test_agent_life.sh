@@ -361,15 +361,17 @@ nothing_is_left_behind_by_many_runs() {
 }
 
 ready_again() {
-    [ "$(grep -c '^READY=1' heard)" -ge 2 ]
+    [ "$(grep -c '^READY=1' "$heard")" -ge 2 ]
 }
 
 the_service_manager_is_told() {
     make_rules
     make_repo good 1
     policy_is
+    local heard
     for where in "$PWD/notify" "@defupd-test-$$"; do
-        /usr/bin/python3 - "$where" <<'P' >heard &
+        heard=heard.${#servers[@]}
+        /usr/bin/python3 - "$where" <<'P' >"$heard" &
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1].replace("@", "\0"))
@@ -378,18 +380,18 @@ while True:
     print(s.recv(4096).decode(), flush=True)
 P
         servers+=($!)
-        until_true grep -q listening heard
+        until_true grep -q listening "$heard"
         AGENT_UNDER="env NOTIFY_SOCKET=$where WATCHDOG_USEC=400000"
         start_agent
-        until_true grep -q '^READY=1' heard
-        until_true grep -q '^STATUS=Idle; next poll 20' heard
-        until_true grep -q '^WATCHDOG=1' heard
+        until_true grep -q '^READY=1' "$heard"
+        until_true grep -q '^STATUS=Idle; next poll 20' "$heard"
+        until_true grep -q '^WATCHDOG=1' "$heard"
         kill -HUP "$agent"
-        until_true grep -q '^RELOADING=1' heard
-        until_true grep -q '^MONOTONIC_USEC=[0-9]' heard
+        until_true grep -q '^RELOADING=1' "$heard"
+        until_true grep -q '^MONOTONIC_USEC=[0-9]' "$heard"
         until_true ready_again
         stop_agent
-        until_true grep -q '^STOPPING=1' heard
+        until_true grep -q '^STOPPING=1' "$heard"
     done
 }
 

@@ -53,7 +53,10 @@ while read -r _ where type _; do
     esac
     mount -o remount,bind,ro "$where" 2>/dev/null
 done < <(tac /proc/self/mounts)
-mount -o remount,bind,ro /dev/shm 2>/dev/null
+for try in 1 2 3 4 5 6 7 8 9; do # busy while somebody writes there
+    mount -o remount,bind,ro /dev/shm && break
+    sleep 0.2
+done
 touch "${state%/*}/writable" 2>/dev/null && exit 93
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
     --bounding-set=-all,+setuid,+setgid,+kill --inh-caps=-all,+setuid,+setgid,+kill \

@@ -155,7 +155,8 @@ typedef enum defupd_group {
 typedef struct defupd_error {
     defupd_code code;
     int sys_errno;                          /**< errno where it failed, 0 when none was involved. */
-    const char *origin;                     /**< "store/activate.c:61"; static, for bug reports. */
+    const char *origin;                     /**< "store/activate.c"; static, for bug reports. */
+    int line;                               /**< Line of it. */
     char message[DEFUPD_ERROR_MESSAGE_MAX]; /**< English, UTF-8, one line: what and where. */
 } defupd_error;
 
