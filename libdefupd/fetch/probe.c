@@ -147,7 +147,7 @@ defupd_code du_fetch_probe(struct du_fetch *fetch, size_t source, struct du_fetc
             rc = resolve(fetch, host, probe, err);
     }
     if (rc != DEFUPD_OK)
-        return rc;
+        return du_err_prefix(err, "%s", from->site.base);
     fetch->probe = probe;
     rc = du_fetch_memory(fetch, source, file, body, err);
     fetch->probe = NULL;
