@@ -114,7 +114,8 @@ static bool asks_sources(const struct ag_args *args)
     const enum ag_command_id id = args->command->id;
 
     return id == AG_CMD_CHECK || id == AG_CMD_UPDATE || id == AG_CMD_FORCEUPDATE ||
-           id == AG_CMD_DOWNLOAD || (id == AG_CMD_VERIFY && ag_given(args, AG_OPT_REPAIR));
+           id == AG_CMD_DOWNLOAD || id == AG_CMD_DOCTOR ||
+           (id == AG_CMD_VERIFY && ag_given(args, AG_OPT_REPAIR));
 }
 
 /* What the policy names and the command line does not, with the operator's rights, too. Only for

@@ -258,6 +258,22 @@ defupd_code defupd_client_trust_reset(defupd_client *client, defupd_error *error
     return fail(fake.call_code, error);
 }
 
+defupd_code defupd_client_doctor(defupd_client *client, defupd_step_fn on_step, void *user,
+                                 defupd_error *error)
+{
+    const defupd_step step = { .struct_size = sizeof step,
+                               .step = DEFUPD_STEP_RESOLVE,
+                               .source = "http://h",
+                               .name = "resolve",
+                               .text = "192.0.2.1",
+                               .duration_ms = 3,
+                               .advice = "" };
+
+    (void)client;
+    on_step(user, &step);
+    return fail(fake.call_code, error);
+}
+
 defupd_code defupd_client_trust_show(defupd_client *client, defupd_role_fn on_role, void *user,
                                      defupd_error *error)
 {
