@@ -34,6 +34,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_VERBOSE, 'v', true, "verbose", NULL,
       "Print what is done on standard error; twice: in detail." },
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
+    { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
+    { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",
@@ -49,6 +51,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_NAGIOS, 0, false, "nagios", NULL,
       "Print one line for Nagios and its kin instead, and exit with 0 (OK), 1 (WARNING), 2 "
       "(CRITICAL) or 3 (UNKNOWN)." },
+    { AG_OPT_CSV, 0, false, "csv", NULL, "Print comma-separated values." },
+    { AG_OPT_OUTPUT, 'o', false, "output", "FILE", "The file to write; it must not exist yet." },
     { AG_OPT_GRACE, 0, false, "grace", "DAYS",
       "Accept a timestamp and a snapshot that expired up to so many days ago, 0 to 366. Default: "
       "14." },
@@ -72,8 +76,9 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "the installed version in place. Nothing new is no error." },
     { AG_CMD_FORCEUPDATE, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS, UPDATE_OPTIONS,
       "forceupdate", "[C[@V]]...", "update now",
-      "The same as update: now, whatever a schedule says. --forceupdate and -forceupdate are "
-      "other spellings." },
+      "The same as update: now, whatever a schedule says. A running agent does it, or lets this "
+      "join "
+      "what it is doing already. --forceupdate and -forceupdate are other spellings." },
     { AG_CMD_DOWNLOAD, AG_WORDS_VERSIONS, AG_CMD_REPORTS | AG_CMD_STREAMS,
       WAIT | DETAILED | BY_NAME, "download", "[C[@V]]...",
       "the first half of update: fetch, install nothing",
@@ -125,6 +130,25 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "why a component did not update, and what helps",
       "What would be decided now from what the store knows (no network), the gate that is in the "
       "way and what passes it, how the last attempt ended, when the next one is planned." },
+    { AG_CMD_DELIVER, AG_WORDS_NONE, 0, 0, "deliver", "",
+      "send what waits for the policy's report URL, now",
+      "Events and the posture of each run wait in STATE/outbox until the receiver has taken them. "
+      "Every run sends what is due; this does not wait for the end of a back-off." },
+    { AG_CMD_PREFLIGHT, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_CSV),
+      "preflight", "", "would an update work here: a look at all it needs",
+      "Configuration, permissions, disk space, clock, trusted root, each source (asked for real, "
+      "by "
+      "way of an empty store in the temporary folder), licence, leftovers, what runs. Changes "
+      "nothing. Exits with 0, also after warnings, else with the first failure's code." },
+    { AG_CMD_CLUSTER_CHECK, AG_WORDS_FILES, AG_CMD_ANSWERS | AG_CMD_NO_STORE, 0, "cluster-check",
+      "POSTURE...", "compare postures of several hosts, name the odd ones",
+      "A host is odd when it is at another version than most, misses a component that most have, "
+      "is stale, failing or the like, runs other software, had no contact, or shares its identity "
+      "with another. Exits with 65 when there is one." },
+    { AG_CMD_SUPPORT_BUNDLE, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_OUTPUT),
+      "support-bundle", "-o FILE", "one tar.gz of logs, reports and policy, for support",
+      "Also a preflight, status, list, versions of all libraries and names in the store. Secrets "
+      "are left out; contents.txt in it tells what is there and what is not." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "
@@ -245,7 +269,9 @@ const char *ag_option_nearest(const char *name)
     const char *best = NULL;
     size_t least = WORD;
 
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        nearer(name, ag_options[i].name, &best, &least);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            nearer(name, ag_options[i].name, &best, &least);
+    }
     return best;
 }

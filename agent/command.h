@@ -23,6 +23,9 @@ enum ag_option_id {
     AG_OPT_QUIET,
     AG_OPT_VERBOSE,
     AG_OPT_HELP,
+    /* between the service and its worker, without help */
+    AG_OPT_WORKER,
+    AG_OPT_SCHEDULED,
     /* of some commands */
     AG_OPT_DRY_RUN,
     AG_OPT_WAIT,
@@ -31,6 +34,8 @@ enum ag_option_id {
     AG_OPT_OVER_BUDGET,
     AG_OPT_REPAIR,
     AG_OPT_NAGIOS,
+    AG_OPT_CSV,
+    AG_OPT_OUTPUT,
     AG_OPT_GRACE,
     AG_OPT_COUNT
 };
@@ -42,8 +47,8 @@ struct ag_option {
     char letter; /* 0: none */
     bool many;   /* may be given more than once */
     const char *name;
-    const char *arg; /* NULL: takes none */
-    const char *help;
+    const char *arg;  /* NULL: takes none */
+    const char *help; /* NULL: not for people */
 };
 
 enum ag_command_id {
@@ -64,6 +69,10 @@ enum ag_command_id {
     AG_CMD_STATUS,
     AG_CMD_POSTURE,
     AG_CMD_WHY,
+    AG_CMD_DELIVER,
+    AG_CMD_PREFLIGHT,
+    AG_CMD_CLUSTER_CHECK,
+    AG_CMD_SUPPORT_BUNDLE,
     AG_CMD_TRUST,
     AG_CMD_CONFIG,
     AG_CMD_HELP,
@@ -81,6 +90,7 @@ enum ag_words {
     AG_WORDS_PIN,        /* exactly one C@V */
     AG_WORDS_PATH,       /* exactly one file or folder */
     AG_WORDS_TRUST,      /* show or reset */
+    AG_WORDS_FILES,      /* one file or more */
     AG_WORDS_CONFIG,     /* show, test [FILE], export, init or compile */
     AG_WORDS_COMMAND     /* at most one command's name */
 };

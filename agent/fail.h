@@ -8,9 +8,7 @@
 
 #include <defupd/error.h>
 
-#define AG_STR_(x) #x
-#define AG_STR(x) AG_STR_(x)
-#define AG_HERE __FILE__ ":" AG_STR(__LINE__)
+#define AG_HERE __FILE__, __LINE__
 
 /* Record a failure and yield its code. */
 #define AG_FAIL(err, code, ...) ag_err_set((err), (code), 0, AG_HERE, __VA_ARGS__)
@@ -25,8 +23,8 @@
     } while (0)
 
 /* Fills `err` (never NULL) and returns `code`. The text becomes one clean line. */
-__attribute__((format(printf, 5, 6))) defupd_code ag_err_set(defupd_error *err, defupd_code code,
+__attribute__((format(printf, 6, 7))) defupd_code ag_err_set(defupd_error *err, defupd_code code,
                                                              int sys_errno, const char *origin,
-                                                             const char *format, ...);
+                                                             int line, const char *format, ...);
 
 #endif

@@ -21,7 +21,7 @@ static void option_help(FILE *out, const struct ag_option *option)
 static void options_help(FILE *out, uint32_t wanted)
 {
     for (size_t i = 0; i < AG_OPT_COUNT; i++) {
-        if ((wanted & AG_BIT(i)) != 0)
+        if ((wanted & AG_BIT(i)) != 0 && ag_options[i].help != NULL)
             option_help(out, &ag_options[i]);
     }
 }

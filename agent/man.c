@@ -109,8 +109,10 @@ static void sections_of_tables(FILE *out)
                 "Options stand before or after the command. "
                 "A value may follow as the next argument or after \\(aq=\\(aq.\n",
                 out);
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        option_entry(out, &ag_options[i]);
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        if (ag_options[i].help != NULL)
+            option_entry(out, &ag_options[i]);
+    }
     (void)fputs(".SH EXIT STATUS\n"
                 "After an error, standard error names the code and what to do about it; the code "
                 "decides the exit status.\n",
@@ -143,6 +145,12 @@ static const char before[] =
     "When root works on a store of another user, the files named by options are opened first; "
     "then the process becomes that user before it touches the store.\n"
     ".PP\n"
+    "Where \\fBdefupd\\-agent\\fR(8) runs on the store, commands that change it are handed over to "
+    "it, "
+    "unless options name sources, a root, a proxy, engines or another policy. "
+    "What it says is printed here, and the exit status is that of its run; "
+    "an interrupt then ends the waiting, not the run.\n"
+    ".PP\n"
     "An interrupt (SIGINT, SIGTERM, SIGHUP) cancels: downloads are kept, what is installed stays, "
     "the exit status is 75. A second one ends the program at once; "
     "the store is then whole as well.\n";
@@ -169,7 +177,14 @@ static const char after[] =
     "\\fBsource\\fR, \\fBfetched\\fR (bytes)\n"
     ".TP\n"
     "status\n"
-    "\\fBstore\\fR and \\fBcomponents\\fR\n"
+    "\\fBstore\\fR, \\fBcomponents\\fR, \\fBagent\\fR and \\fBpolicy_error\\fR (why the last good "
+    "policy is in force)\n"
+    ".TP\n"
+    "config show, config test\n"
+    "Documents of their own: \\fBpolicy\\fR (its file), \\fBin_force\\fR (file, last\\-good, "
+    "built\\-in), \\fBerror\\fR and \\fBsettings\\fR with setting, value, origin (file, default, "
+    "or the "
+    "option), file, line; \\fBfile\\fR, \\fBok\\fR and \\fBerrors\\fR\n"
     ".TP\n"
     "list\n"
     "\\fBreleases\\fR with flags: current, on\\-disk, downloaded, pinned, skipped, withdrawn, "
@@ -194,6 +209,15 @@ static const char after[] =
     ".TP\n"
     ".I /var/lib/defupd\n"
     "The default state directory.\n"
+    ".TP\n"
+    ".I /etc/defupd/policy.xml\n"
+    "The policy, with drop\\-ins in \\fI/etc/defupd/policy.d/\\fR. They must belong to root or the "
+    "store\\(aqs owner and be writable by nobody else. The reference is docs/formats/policy.md; "
+    "the "
+    "schema is share/defupd/policy.rng.\n"
+    ".TP\n"
+    ".I STATE/policy.last.xml\n"
+    "The last good policy, in force while the file is bad.\n"
     ".TP\n"
     ".I STATE/current/C/\n"
     "The installed tree of component C.\n"
@@ -229,6 +253,7 @@ static const char after[] =
     "    \\-\\-source https://updates.example.com/repo update\n"
     ".fi\n"
     ".SH SEE ALSO\n"
+    "\\fBdefupd\\-agent\\fR(8). "
     "The folder docs of the source: errors.md explains each code, "
     "formats/reports.md the reports.\n";
 

@@ -134,14 +134,23 @@ static defupd_code long_option(struct ag_args *args, const char *arg, const char
     return take(args, option, value, err);
 }
 
-/* -q, -v, -h, also together as in -vv. */
-static defupd_code letters(struct ag_args *args, const char *arg, defupd_error *err)
+/* -q, -v, -h, also together as in -vv; one with a value is the last of them: -oFILE, -o FILE.
+ * *used: 1 when `next` was taken. */
+static defupd_code letters(struct ag_args *args, const char *arg, const char *next, int *used,
+                           defupd_error *err)
 {
+    *used = 0;
     for (const char *c = arg + 1; *c != '\0'; c++) {
         const struct ag_option *option = ag_option_letter(*c);
 
         if (option == NULL)
             return USAGE(err, "unknown option '%s'; see 'defupd help'", arg);
+        if (option->arg != NULL) {
+            *used = c[1] == '\0';
+            if (*used && (next == NULL || (next[0] == '-' && next[1] != '\0')))
+                return USAGE(err, "-%c needs a %s", *c, option->arg);
+            return take(args, option, *used ? next : c + 1, err);
+        }
         AG_TRY(take(args, option, NULL, err));
     }
     return DEFUPD_OK;
@@ -194,7 +203,9 @@ static defupd_code read_all(struct ag_args *args, char *const *argv, defupd_erro
             AG_TRY(long_option(args, arg, argv[1], &used, err));
             argv += used;
         } else {
-            AG_TRY(letters(args, arg, err));
+            int used;
+            AG_TRY(letters(args, arg, argv[1], &used, err));
+            argv += used;
         }
     }
     return DEFUPD_OK;
@@ -273,6 +284,11 @@ static defupd_code check_words(struct ag_args *args, defupd_error *err)
     case AG_WORDS_PIN: return check_pin(args, err);
     case AG_WORDS_COMMAND: return check_help(args, err);
     case AG_WORDS_CONFIG: return check_config(args, err);
+    case AG_WORDS_FILES:
+        if (args->word_count == 0)
+            return USAGE(err, "'%s' needs a file: defupd %s %s", command->name, command->name,
+                         command->synopsis);
+        return DEFUPD_OK;
     case AG_WORDS_PATH:
         if (args->word_count != 1 || args->words[0][0] == '\0')
             return USAGE(err, "'%s' needs one archive: defupd %s ARCHIVE", command->name,

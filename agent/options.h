@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <defupd/error.h>
+#include <defupd/client.h>
 
 #include "command.h"
 
@@ -38,6 +38,11 @@ struct ag_args {
     unsigned verbose;     /* number of -v */
     uint64_t pin_version; /* for pin */
     char pin_name[33];
+    /* What the service adds with --worker: the schedule's next poll by outcome (Unix seconds, 0: no
+     * schedule), and who is asked about installing. */
+    int64_t next_on_success, next_on_failure;
+    defupd_hook_fn on_hook;
+    void *hook_user;
     bool trust_reset; /* for trust */
     enum ag_config_id config;
 };

@@ -129,6 +129,19 @@ static bool add_status(json_t *doc, const defupd_status *status)
     return true;
 }
 
+static bool add_agent(json_t *doc, const struct ag_agent *agent)
+{
+    json_t *object = json_object();
+
+    return ag_json_add(doc, "agent", object) &&
+           ag_json_add(object, "running", json_boolean(agent->running)) &&
+           ag_json_number(object, "pid", (uint64_t)agent->pid) &&
+           ag_json_text(object, "doing", agent->doing) &&
+           ag_json_number(object, "next_poll", (uint64_t)agent->next_poll) &&
+           ag_json_number(object, "failures", (uint64_t)agent->failures) &&
+           ag_json_text(object, "policy_error", agent->policy_error);
+}
+
 static bool add_listing(json_t *doc, const defupd_listing *listing)
 {
     json_t *array = json_array();
@@ -222,13 +235,19 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return add_roles(doc, result);
     if (id == AG_CMD_WHY)
         return result->why.status == NULL || ag_why_json(doc, &result->why);
+    if (id == AG_CMD_DELIVER)
+        return ag_json_number(doc, "sent", result->delivery.sent) &&
+               ag_json_number(doc, "dropped", result->delivery.dropped) &&
+               ag_json_number(doc, "left", result->delivery.left) &&
+               ag_json_number(doc, "next", (uint64_t)result->delivery.next);
     if (id == AG_CMD_CANCEL)
         return ag_json_number(doc, "pid", result->pid);
     if (id == AG_CMD_CLEAN)
         return ag_json_number(doc, "freed", result->freed);
     return (result->report == NULL || add_report(doc, result)) &&
-           (result->status == NULL || add_status(doc, result->status)) &&
-           (result->status == NULL || ag_json_text(doc, "policy_error", result->policy_error)) &&
+           (result->status == NULL ||
+            (add_status(doc, result->status) && add_agent(doc, &result->agent) &&
+             ag_json_text(doc, "policy_error", result->policy_error))) &&
            (result->listing == NULL || add_listing(doc, result->listing));
 }
 

@@ -24,7 +24,7 @@ void ag_text_error(FILE *out, const defupd_error *err, bool origin)
             advice[0] != '\0' ? advice : defupd_code_text(err->code));
     /* An internal error is always for support. */
     if (err->origin != NULL && (origin || err->code == DEFUPD_E_BUG))
-        ag_line(out, "  at %s, errno %d", err->origin, err->sys_errno);
+        ag_line(out, "  at %s:%d, errno %d", err->origin, err->line, err->sys_errno);
 }
 
 /* True when the text already begins with the component's name. */
@@ -299,6 +299,23 @@ static void status_header(FILE *out, const defupd_store_status *store, int64_t n
         ag_line(out, "At work       process %" PRIu64, store->busy_pid);
 }
 
+static void agent_line(FILE *out, const struct ag_agent *agent, int64_t now)
+{
+    char next[AG_WHEN] = "";
+
+    if (!agent->running) {
+        ag_line(out, "Agent         does not run");
+        return;
+    }
+    if (agent->next_poll > 0)
+        (void)ag_age(next, agent->next_poll, now);
+    ag_line(out, "Agent         process %" PRId64 "%s%s%s%s", agent->pid,
+            is_set(agent->doing) ? ", at work: " : "", agent->doing,
+            is_set(next) ? ", next poll " : ", no polls", next);
+    if (is_set(agent->policy_error))
+        ag_line(out, "Policy        %s", agent->policy_error);
+}
+
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
 {
     char version[AG_VERSION], available[AG_VERSION], published[AG_WHEN], attempt[AG_WHEN];
@@ -346,6 +363,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
     if (result->policy_error != NULL)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
+    agent_line(out, &result->agent, now);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
@@ -452,6 +470,10 @@ static void short_text(FILE *out, const struct ag_result *result)
                 args->pin_version, args->pin_name);
         break;
     case AG_CMD_CLEAN: ag_line(out, "%s freed.", ag_bytes(amount, result->freed)); break;
+    case AG_CMD_DELIVER:
+        ag_line(out, "%u sent, %u refused, %u left.", result->delivery.sent,
+                result->delivery.dropped, result->delivery.left);
+        break;
     case AG_CMD_TRUST:
         ag_line(out, "The given root is pinned; the next contact reads all metadata anew.");
         break;
@@ -466,8 +488,11 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
-    case AG_CMD_CONFIG:
     case AG_CMD_WHY:
+    case AG_CMD_PREFLIGHT:
+    case AG_CMD_CLUSTER_CHECK:
+    case AG_CMD_SUPPORT_BUNDLE:
+    case AG_CMD_CONFIG:
     case AG_CMD_HELP:
     case AG_CMD_VERSION:
     case AG_CMD_COUNT: break;

@@ -125,6 +125,9 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
     const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
     const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
     const bool network = asks_sources(args);
+    const bool reports =
+        ag_policy_text(setup->force.policy, "report/url") != NULL &&
+        ((args->command->traits & AG_CMD_REPORTS) != 0 || args->command->id == AG_CMD_DELIVER);
     defupd_code rc;
 
     if (root != NULL && setup->trusted_root == NULL &&
@@ -134,7 +137,7 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
             return at_setting(root, rc, err);
         setup->root_name = root->text;
     }
-    if (ca != NULL && setup->ca_file == NULL && network) {
+    if (ca != NULL && setup->ca_file == NULL && (network || reports)) {
         rc = ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca->text, ag_owner_is_other(owner),
                           &setup->ca_fd, &setup->ca_file, err);
         if (rc != DEFUPD_OK)
@@ -194,6 +197,10 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.event_user = user;
     options.on_log = on_log;
     options.log_user = user;
+    options.on_hook = args->on_hook;
+    options.hook_user = args->hook_user;
+    options.next_on_success = args->next_on_success;
+    options.next_on_failure = args->next_on_failure;
     return defupd_client_open(client, &options, err);
 }
 

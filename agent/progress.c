@@ -46,8 +46,8 @@ static void measure(struct ag_progress *progress, uint32_t phase, uint64_t done,
     progress->since_bytes = done;
 }
 
-static void subject(char *out, size_t size, const struct ag_progress *progress,
-                    const defupd_event *event)
+void ag_progress_subject(char *out, size_t size, const struct ag_progress *progress,
+                         const defupd_event *event)
 {
     static const char *const verbs[] = { "", "reading metadata ", "", "unpacking ", "verifying " };
     const char *verb = event->phase < sizeof verbs / sizeof verbs[0] ? verbs[event->phase] : "";
@@ -135,7 +135,7 @@ void ag_progress_event(struct ag_progress *progress, const defupd_event *event, 
         note_fetching(progress, event);
     if (progress->out == NULL || event->id != DEFUPD_EVENT_PROGRESS)
         return;
-    subject(who, sizeof who, progress, event);
+    ag_progress_subject(who, sizeof who, progress, event);
     ag_progress_draw(progress, who, event->phase, event->bytes_done, event->bytes_total, now_ms);
 }
 

@@ -4,6 +4,7 @@
 #ifndef AG_PROGRESS_H
 #define AG_PROGRESS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -27,6 +28,10 @@ void ag_progress_start(struct ag_progress *progress, FILE *out);
  * others are ignored. `now_ms` from a clock that only
  * moves on. */
 void ag_progress_event(struct ag_progress *progress, const defupd_event *event, uint64_t now_ms);
+
+/* What the line of this event begins with: "tetra 1003 ". */
+void ag_progress_subject(char *out, size_t size, const struct ag_progress *progress,
+                         const defupd_event *event);
 
 /* Draw a line about `who` ("bundling tetra 1003 "). Rates are measured within one `phase`; `total`
  * 0 is not known. */

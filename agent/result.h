@@ -10,7 +10,9 @@
 
 #include <defupd/defupd.h>
 
+#include "hand_over.h"
 #include "options.h"
+#include "report/deliver.h"
 #include "report/why.h"
 
 /* A damaged file as verify told it. */
@@ -46,8 +48,10 @@ struct ag_result {
     uint64_t files; /* verified */
     struct ag_role *roles;
     size_t role_count;
-    struct ag_why why;      /* of `why`; its status NULL for other commands */
+    struct ag_why why; /* of `why`; its status NULL for other commands */
+    struct ag_delivery delivery;
     defupd_error why_error; /* why there is no plan in it */
+    struct ag_agent agent;  /* of `status` and `posture` */
     uint64_t freed;         /* bytes */
     uint64_t pid;           /* that was asked to cancel */
     bool incomplete;        /* findings or roles did not fit into memory */

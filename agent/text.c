@@ -82,7 +82,7 @@ void ag_clean(char *text)
 }
 
 defupd_code ag_err_set(defupd_error *err, defupd_code code, int sys_errno, const char *origin,
-                       const char *format, ...)
+                       int line, const char *format, ...)
 {
     va_list args;
     size_t used;
@@ -90,6 +90,7 @@ defupd_code ag_err_set(defupd_error *err, defupd_code code, int sys_errno, const
     err->code = code;
     err->sys_errno = sys_errno;
     err->origin = origin;
+    err->line = line;
     va_start(args, format);
     (void)vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);

@@ -37,7 +37,10 @@ static void check(const struct du_plan *plan, const struct du_manifest *manifest
 
     FUZZ_CHECK(memchr(plan->text, '\0', sizeof plan->text) != NULL);
     FUZZ_CHECK(du_utf8_ok(plan->text, strlen(plan->text)));
-    FUZZ_CHECK((target != NULL) == (plan->action != DEFUPD_ACTION_NONE));
+    FUZZ_CHECK((target != NULL) ==
+               (plan->action != DEFUPD_ACTION_NONE && plan->action != DEFUPD_ACTION_REMOVE));
+    FUZZ_CHECK(plan->action != DEFUPD_ACTION_REMOVE ||
+               (facts->remove_withdrawn && facts->order != DU_ORDER_NAMED));
     FUZZ_CHECK(plan->code == DEFUPD_OK || (target == NULL && plan->text[0] != '\0'));
     if (target == NULL)
         return;
@@ -55,6 +58,24 @@ static void check(const struct du_plan *plan, const struct du_manifest *manifest
     FUZZ_CHECK(plan->steps == 1 || plan->step[1]->from == plan->step_version[0]);
     if (strcmp(target->full.codec, facts->codec[0]) == 0)
         FUZZ_CHECK(plan->bytes <= target->full.bytes);
+}
+
+/* A policy that wants much, of the same facts. */
+static void under_policy(const struct du_manifest *manifest, const struct du_plan_facts *all)
+{
+    static const defupd_licence licence = { sizeof licence, 0, 1795262401, "antimalware" };
+    static const defupd_licence *const licences[] = { &licence, NULL };
+    struct du_plan_facts facts = *all;
+    struct du_plan plan;
+
+    facts.remove_withdrawn = facts.metered = facts.has_day = true;
+    facts.day = 1000;
+    facts.day_ends = facts.now + 1;
+    facts.delay_s = 3600;
+    facts.licences = licences;
+    du_plan_make(&plan, manifest, &facts);
+    check(&plan, manifest, &facts);
+    FUZZ_CHECK(plan.bytes <= facts.day || plan.target == NULL);
 }
 
 static void plan_all(const struct du_manifest *manifest)
@@ -90,6 +111,7 @@ static void plan_all(const struct du_manifest *manifest)
         du_plan_make(&plan, manifest, &facts);
         check(&plan, manifest, &facts);
         facts.held = 0;
+        under_policy(manifest, &facts);
         facts.order = DU_ORDER_NAMED;
         for (size_t k = 0; k < shown; k++) {
             facts.named = manifest->release[k].version;

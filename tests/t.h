@@ -26,13 +26,13 @@ static int t_number, t_failed;
     } while (0)
 
 /* The call succeeds; else its message and origin are printed. */
-#define T_OK(call, err)                                                                 \
-    do {                                                                                \
-        if ((call) != DEFUPD_OK) {                                                      \
-            printf("# %s:%d: %s: %s (%s)\n", __FILE__, __LINE__, #call, (err)->message, \
-                   (err)->origin);                                                      \
-            t_failed++;                                                                 \
-        }                                                                               \
+#define T_OK(call, err)                                                                    \
+    do {                                                                                   \
+        if ((call) != DEFUPD_OK) {                                                         \
+            printf("# %s:%d: %s: %s (%s:%d)\n", __FILE__, __LINE__, #call, (err)->message, \
+                   (err)->origin, (err)->line);                                            \
+            t_failed++;                                                                    \
+        }                                                                                  \
     } while (0)
 
 /* The call fails with this code and says something. */

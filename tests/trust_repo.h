@@ -480,7 +480,7 @@ static inline defupd_code end_load(void *user, const char *name, struct du_buf *
     const struct file *file = files_find(&e->local, name);
 
     if (file == NULL)
-        return du_err_set(err, DEFUPD_E_IO, ENOENT, "test", "%s", name);
+        return du_err_set(err, DEFUPD_E_IO, ENOENT, "test", 0, "%s", name);
     return du_buf_add(out, file->bytes.data, file->bytes.len, err);
 }
 

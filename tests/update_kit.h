@@ -61,7 +61,7 @@ static inline void kit_start(void)
     kit.request = request;
     kit.source = NULL;
     kit.sys = &du_sys_posix;
-    T_OK(defupd_repo_init(repo, &err), &err);
+    T_OK(t_init(repo, &err), &err);
 }
 
 static inline void kit_add_to(const char *component, uint64_t version, const char *tree)

@@ -195,7 +195,7 @@ void ag_out_text(struct ag_out *out, char letter, const char *text)
         text += count;
         left -= count;
         length = snprintf(line, sizeof line, "%c ", left > 0 ? letter | 0x20 : letter);
-        length += (int)ag_encode(line + length, sizeof line - 8, part, true);
+        length += (int)ag_encode(line + length, sizeof line - 4, part, true);
         line[length] = '\n';
         ag_out_add(out, line, (size_t)length + 1);
     } while (left > 0);
@@ -216,7 +216,8 @@ bool ag_out_flush(struct ag_out *out, int fd)
             break;
         }
     }
-    memmove(out->bytes, out->bytes + done, out->used - done);
+    if (done > 0)
+        memmove(out->bytes, out->bytes + done, out->used - done);
     out->used -= done;
     if (out->used == 0 && out->size > AG_LINE)
         ag_out_free(out);

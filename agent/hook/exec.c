@@ -15,13 +15,10 @@
 
 #include "hook.h"
 
-#define CANNOT 126 /* as shells say it */
-#define MISSING 127
-
 static int cannot(const char *what, const char *name)
 {
     (void)fprintf(stderr, "defupd-agent: cannot %s %s: %s\n", what, name, strerror(errno));
-    return CANNOT;
+    return AG_HOOK_CANNOT;
 }
 
 static const struct passwd *find_user(const char *name)
@@ -46,7 +43,7 @@ static int become(const char *name)
     user = find_user(name);
     if (user == NULL) {
         (void)fprintf(stderr, "defupd-agent: the hook's user %s does not exist\n", name);
-        return CANNOT;
+        return AG_HOOK_CANNOT;
     }
     uid = user->pw_uid;
     gid = user->pw_gid;
@@ -99,7 +96,7 @@ int ag_hook_exec(char **words)
         (memory > 0 && limit(RLIMIT_AS, (rlim_t)memory) != 0))
         return cannot("limit", words[2]);
     (void)execv(words[2], words + 2);
-    rc = errno == ENOENT ? MISSING : CANNOT;
+    rc = errno == ENOENT ? AG_HOOK_MISSING : AG_HOOK_CANNOT;
     (void)cannot("start", words[2]);
     return rc;
 }

@@ -212,11 +212,15 @@ void ag_hook_kill(struct ag_hook_job *job)
         (void)kill(-job->pid, SIGKILL);
 }
 
-static int code_of(int kind, bool postponed)
+/* A validator that dies over a release, or never ends, has refused it; one that could not be
+ * started has not looked. `exit` is -1 when it did not exit by itself. */
+static int code_of(int kind, int exit)
 {
-    if (kind == AG_HOOK_PRE_INSTALL && postponed)
+    if (kind == AG_HOOK_PRE_INSTALL && exit == POSTPONE)
         return DEFUPD_E_POSTPONED;
-    return kind == AG_HOOK_VALIDATE ? DEFUPD_E_VALIDATION : DEFUPD_E_HOOK;
+    return kind == AG_HOOK_VALIDATE && exit != AG_HOOK_CANNOT && exit != AG_HOOK_MISSING
+               ? DEFUPD_E_VALIDATION
+               : DEFUPD_E_HOOK;
 }
 
 int ag_hook_end(struct ag_hook_job *job, int status, char *text, size_t size, ag_hook_line_fn line,
@@ -250,5 +254,5 @@ int ag_hook_end(struct ag_hook_job *job, int status, char *text, size_t size, ag
     else
         (void)snprintf(text, size, "%s %s: ended by signal %d%s%s", names[job->kind], job->name,
                        WTERMSIG(status), said, job->last);
-    return code_of(job->kind, exited && WEXITSTATUS(status) == POSTPONE);
+    return code_of(job->kind, exited ? WEXITSTATUS(status) : -1);
 }

@@ -72,6 +72,9 @@ void ag_hook_kill(struct ag_hook_job *job);
 int ag_hook_end(struct ag_hook_job *job, int status, char *text, size_t size, ag_hook_line_fn line,
                 void *user);
 
+/* Exit codes for a hook that could not be started, as shells have them. */
+#define AG_HOOK_CANNOT 126
+#define AG_HOOK_MISSING 127
 /* The helper's side: `words` are USER MEMORY ARG... Returns only when it fails, with the exit code.
  */
 int ag_hook_exec(char **words);

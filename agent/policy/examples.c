@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "become.h"
@@ -34,24 +35,18 @@ static defupd_code cannot(defupd_error *err, const char *what, const char *path)
     return AG_FAIL_ERRNO(err, code, "cannot %s %s", what, path);
 }
 
-/* A file that is there, complete or not, is somebody's own by now. */
+/* A file that is there is somebody's own by now. */
 static defupd_code write_example(const struct ag_disk *disk, int dir, const char *name,
                                  const struct example *example, size_t *written, defupd_error *err)
 {
-    defupd_code rc = DEFUPD_OK;
-    int fd = disk->openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+    struct stat st;
 
-    if (fd < 0)
-        return errno == EEXIST ? DEFUPD_OK : cannot(err, "create", name);
-    if (ag_disk_write(disk, fd, example->bytes, *example->count) != 0 ||
-        disk->fchmod(fd, 0644) != 0 || disk->fsync(fd) != 0) {
-        rc = cannot(err, "write", name);
-        (void)disk->unlinkat(dir, name, 0); /* so that the next time writes it whole */
-    } else {
-        (*written)++;
-    }
-    (void)close(fd);
-    return rc;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return DEFUPD_OK;
+    if (ag_disk_replace(disk, dir, name, example->bytes, *example->count, 0644, 1) != 0)
+        return cannot(err, "write", name);
+    (*written)++;
+    return DEFUPD_OK;
 }
 
 /* Open a folder, made when it is missing. */
@@ -80,7 +75,7 @@ static defupd_code write_all(const struct ag_disk *disk, int dir, const char *dr
         rc = write_example(disk, in ? below : dir, examples[i].name + in, &examples[i], written,
                            err);
     }
-    if (rc == DEFUPD_OK && (disk->fsync(below) != 0 || disk->fsync(dir) != 0))
+    if (rc == DEFUPD_OK && disk->fsync(dir) != 0)
         rc = cannot(err, "sync the folder of", dropins);
     (void)close(below);
     return rc;

@@ -207,6 +207,9 @@ static void map_numbers(defupd_client_options *options, const struct ag_policy *
     options->attempts = (uint32_t)ag_policy_number(policy, "transfer/attempts");
     options->max_tree_bytes = ag_policy_number(policy, "transfer/max-tree-size");
     options->budget_bytes = ag_policy_number(policy, "transfer/bytes-per-run");
+    options->bytes_per_day = ag_policy_number(policy, "transfer/bytes-per-day");
+    if (ag_policy_number(policy, "schedule/enabled") != 0)
+        options->interval_s = ag_policy_number(policy, "schedule/interval");
     options->retention = (uint32_t)ag_policy_number(policy, "retention/generations");
     if (ag_policy_number(policy, "transfer/metered") != 0)
         options->flags |= DEFUPD_CLIENT_METERED;

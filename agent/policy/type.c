@@ -274,12 +274,14 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &ignored) == 1 || inet_pton(AF_INET6, text, &ignored) == 1;
 }
 
-/* Which of the words; SIZE_MAX for none. */
+/* Which of the words. */
 static bool read_word(const char *words, const char *text, uint64_t *out)
 {
     const size_t length = strlen(text);
 
     *out = 0;
+    if (strchr(text, ' ') != NULL) /* several of them are not one */
+        return false;
     for (const char *at = words; length > 0 && at != NULL; (*out)++) {
         if (strncmp(at, text, length) == 0 && (at[length] == ' ' || at[length] == '\0'))
             return true;
@@ -399,7 +401,7 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
     switch (setting->type) {
     case AG_WORD: words_allowed(setting->words, out, size); return;
     case AG_DURATION:
-        (void)snprintf(out, size, "%s to %s, such as PT2H, P1DT12H or 02:00:00",
+        (void)snprintf(out, size, "%s to %s, ISO 8601 or HH:MM:SS",
                        ag_duration_text(from, setting->min), ag_duration_text(to, setting->max));
         return;
     case AG_SIZE:

@@ -59,7 +59,7 @@ void pt_show_error(const defupd_error *err)
     (void)fprintf(stderr, "  %d %s: %s\n", (int)err->code, defupd_code_name(err->code),
                   advice_of(err->code));
     if (err->code == DEFUPD_E_BUG && err->origin != NULL)
-        (void)fprintf(stderr, "  at %s\n", err->origin);
+        (void)fprintf(stderr, "  at %s:%d\n", err->origin, err->line);
 }
 
 defupd_code pt_json_end(json_t *doc, const struct pt_args *args, defupd_code rc, defupd_error *err)

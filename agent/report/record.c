@@ -11,6 +11,7 @@
 #include "json.h"
 #include "report/event.h"
 #include "report/logfile.h"
+#include "report/outbox.h"
 #include "report/sequence.h"
 #include "report/totals.h"
 #include "text.h"
@@ -30,6 +31,8 @@ struct ag_record {
     int journal;
     struct ag_logfile update, transfer, events;
     struct ag_sequence sequence;
+    struct ag_outbox outbox;
+    struct ag_message message;
     struct pending pending[PENDING];
     size_t pendings;
     int64_t now; /* of the last call */
@@ -89,6 +92,9 @@ static bool has_folder(struct ag_record *record)
     if (record->dir < 0)
         return false;
     start_logs(record);
+    if (record->options.queue != 0)
+        ag_outbox_open(&record->outbox, record->options.disk, record->options.state_dir,
+                       record->options.queue_bytes, true);
     record->pendings = 0;
     for (size_t i = 0; i < waiting; i++) {
         write_line(record, record->pending[i].log, record->pending[i].line);
@@ -148,7 +154,7 @@ struct ag_record *ag_record_start(const struct ag_record_options *options, int64
         record->options.disk = &ag_disk_posix;
     if (record->options.log_keep == 0)
         record->options.log_keep = AG_LOG_KEEP;
-    record->dir = -1;
+    record->dir = record->outbox.dir = -1;
     record->now = now;
     record->journal = ag_journal_open(options->journal);
     start_logs(record);
@@ -229,6 +235,9 @@ static void tell_event(struct ag_record *record, const defupd_event *event)
         (number == 0 || ag_json_number(row, "seq", number)))
         line = json_dumps(row, JSON_COMPACT);
     json_decref(row);
+    /* How single transfers went is for this host's files. */
+    if (line != NULL && event->id != DEFUPD_EVENT_SOURCE_ASKED && event->id != DEFUPD_EVENT_FETCHED)
+        ag_message_add(&record->message, &record->outbox, line);
     put(record, &record->events, line);
     ag_journal_send(record->journal, event, uid);
 }
@@ -313,10 +322,28 @@ void ag_record_end(struct ag_record *record, defupd_code code, const char *messa
     record->ended = true;
 }
 
+void ag_record_posture(struct ag_record *record, const char *posture)
+{
+    char *line;
+
+    if (record == NULL || posture == NULL || record->outbox.dir < 0)
+        return;
+    line = strdup(posture);
+    if (line == NULL)
+        return;
+    /* Outside of its strings, which have none, a line break is as good as a blank. */
+    for (char *c = line; *c != '\0'; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    ag_message_posture(&record->message, &record->outbox, line);
+    free(line);
+}
+
 void ag_record_free(struct ag_record *record)
 {
     if (record == NULL)
         return;
+    ag_message_end(&record->message, &record->outbox);
+    ag_outbox_close(&record->outbox);
     if (!record->ended)
         say(record, &record->update, "broken off");
     for (size_t i = 0; i < record->pendings; i++)
@@ -329,4 +356,23 @@ void ag_record_free(struct ag_record *record)
     if (record->journal >= 0)
         (void)close(record->journal);
     free(record);
+}
+
+void ag_record_note(const struct ag_disk *disk, const char *state_dir, int64_t now,
+                    const char *format, ...)
+{
+    struct ag_record record = { .options = { .disk = disk, .state_dir = state_dir }, .now = now };
+    va_list args;
+
+    record.dir = ag_disk_folder(disk, state_dir, "log", 0, 0);
+    record.outbox.dir = record.journal = -1;
+    record.options.log_keep = AG_LOG_KEEP;
+    if (record.dir < 0)
+        return;
+    start_logs(&record);
+    va_start(args, format);
+    put_args(&record, &record.update, format, args);
+    va_end(args);
+    ag_logfile_end(&record.update, false);
+    (void)close(record.dir);
 }

@@ -22,6 +22,8 @@ struct ag_record_options {
     int64_t debug_until;        /* Unix seconds; until then debug lines are kept too */
     uint64_t log_bytes;         /* of each file before it is rotated; 0: 1 MiB */
     uint32_t log_keep;          /* rotated files of each; 0: 4 */
+    uint32_t queue;             /* 1: events and the posture are queued for delivery */
+    uint64_t queue_bytes;       /* most that is queued; 0: 4 MiB */
 };
 
 struct ag_record;
@@ -41,9 +43,19 @@ __attribute__((format(printf, 3, 4))) void ag_record_line(struct ag_record *reco
                                                           const char *format, ...);
 
 /* What the run came to: each component's decision and outcome, then the run's. `report` and
- * `message` may be NULL. Afterwards only ag_record_free() may be called. */
+ * `message` may be NULL. Afterwards only ag_record_posture()
+ * and ag_record_free() may be called. */
 void ag_record_end(struct ag_record *record, defupd_code code, const char *message,
                    const defupd_report *report, int64_t now);
+
+/* The posture after the run, as JSON text: the last part of the message that is queued. May come
+ * after ag_record_end(). NULL: there is none. */
+void ag_record_posture(struct ag_record *record, const char *posture);
+
+/* A line in update.log outside of a run. */
+__attribute__((format(printf, 4, 5))) void ag_record_note(const struct ag_disk *disk,
+                                                          const char *state_dir, int64_t now,
+                                                          const char *format, ...);
 
 /* NULL is allowed. Without ag_record_end() before it, the record says that the run broke off. */
 void ag_record_free(struct ag_record *record);

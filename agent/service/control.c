@@ -209,7 +209,7 @@ static void want_run(struct ag_service *service, struct ag_client *client, char 
     } else if (service->stopping) {
         refuse(client, EX_TEMPFAIL, DEFUPD_E_CANCELLED, "the agent is being stopped");
     } else {
-        client->run = ag_run_order(service, &ask, false);
+        client->run = ag_run_order(service, &ask, client->uid);
         if (client->run != NULL)
             client->run->refs++;
         else
@@ -341,7 +341,7 @@ void ag_control_write(struct ag_service *service, struct ag_client *client)
             client->progress_count = run->progress_count;
             ag_out_print(&client->out, "%s\n", run->progress);
         }
-        if (open && client->offset == run->log.used && run->done)
+        if (open && client->offset == run->log.used && run->answered)
             add_end(client);
         if (open)
             open = ag_out_flush(&client->out, client->fd);

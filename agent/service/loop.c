@@ -116,7 +116,7 @@ static void clear_queue(struct ag_service *service)
         struct ag_run *run = service->queue;
 
         service->queue = run->next;
-        run->done = run->interrupted = run->failed = true;
+        run->answered = run->done = run->interrupted = run->failed = true;
         run->exit = 75;
         run->code = DEFUPD_E_CANCELLED;
         (void)snprintf(run->text, sizeof run->text, "the agent is being stopped");

@@ -16,7 +16,6 @@
 
 #include "service.h"
 
-#define DEFAULT_STATE_DIR "/var/lib/defupd"
 #define EX_USAGE 64
 #define EX_UNAVAILABLE 69
 #define EX_OSERR 71
@@ -48,7 +47,7 @@ static const char usage[] =
     "Usage: defupd-agent [--config FILE] [--state-dir DIR] [--defupd PROGRAM]\n\n"
     "Keep security definitions up to date, by schedule and on order, in the foreground.\n\n"
     "  --config FILE\n      Policy file. Default: what defupd takes.\n"
-    "  --state-dir DIR\n      State directory, the store. Default: " DEFAULT_STATE_DIR ".\n"
+    "  --state-dir DIR\n      State directory, the store. Default: " AG_STATE_DIR ".\n"
     "  --defupd PROGRAM\n      The worker. Default: defupd in this program's folder.\n"
     "  --help, --version\n\n"
     "SIGHUP: read the policy anew. SIGTERM, SIGINT: end; a run under way is ended first.\n"
@@ -94,7 +93,7 @@ static bool find_programs(struct ag_service *service, const char *name)
 /* -1: go on; else the exit code. */
 static int arguments(struct ag_service *service, char **argv)
 {
-    const char *state_dir = DEFAULT_STATE_DIR;
+    const char *state_dir = AG_STATE_DIR;
 
     for (char **arg = argv + 1; *arg != NULL; arg++) {
         const char *equals = strchr(*arg, '='), *value = equals != NULL ? equals + 1 : arg[1];

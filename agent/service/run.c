@@ -26,26 +26,26 @@ void ag_run_drop(struct ag_run *run)
     free(run);
 }
 
-static struct ag_run *new_run(struct ag_ask *ask, bool scheduled)
+static struct ag_run *new_run(struct ag_ask *ask)
 {
     struct ag_run *run = calloc(1, sizeof *run);
 
     if (run == NULL)
         return NULL;
     run->refs = 1;
-    run->scheduled = scheduled;
+    (void)snprintf(run->who, sizeof run->who, "schedule");
     run->log.max = AG_LOG_MAX;
     run->ask = *ask;
     *ask = (struct ag_ask){ .count = 0 };
     return run;
 }
 
-struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, bool scheduled)
+struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, uid_t who)
 {
     struct ag_run **end = &service->queue, *run = service->worker.run;
     size_t waiting = 0;
 
-    if (run != NULL && !service->worker.told && ag_ask_covers(&run->ask, ask))
+    if (run != NULL && !service->worker.told && !run->answered && ag_ask_covers(&run->ask, ask))
         return run;
     for (; *end != NULL; end = &(*end)->next, waiting++) {
         if (ag_ask_covers(&(*end)->ask, ask))
@@ -53,7 +53,9 @@ struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, bool
     }
     if (waiting >= AG_RUNS || service->stopping)
         return NULL;
-    run = new_run(ask, scheduled);
+    run = new_run(ask);
+    if (run != NULL)
+        (void)snprintf(run->who, sizeof run->who, "uid%%20%u", (unsigned)who);
     *end = run;
     return run;
 }
@@ -70,6 +72,7 @@ void ag_run_frame(struct ag_run *run, const char *line)
         }
         return;
     }
+    run->progress[0] = '\0'; /* what it was about is past */
     if ((line[0] == 'L' || line[0] == 'l') && run->log.used + length > AG_LOG_MAX - SLACK)
         return;
     ag_out_add(&run->log, line, length);
@@ -117,9 +120,11 @@ static void start_scheduled(struct ag_service *service, enum ag_due_kind kind)
         ask.flags |= AG_RUN_REPAIR;
     (void)snprintf(ask.command, sizeof ask.command, "%s",
                    kind == AG_DUE_VERIFY ? "verify" : "update");
-    run = new_run(&ask, true);
-    if (run != NULL)
-        start(service, run);
+    run = new_run(&ask);
+    if (run == NULL)
+        return;
+    run->scheduled = true;
+    start(service, run);
 }
 
 void ag_run_next(struct ag_service *service)
@@ -190,7 +195,7 @@ static void after_hooks(struct ag_service *service, struct ag_run *run)
 
 void ag_run_finished(struct ag_service *service, struct ag_run *run)
 {
-    run->done = true;
+    run->done = run->answered = true;
     run->progress[0] = '\0';
     if (run->exit == 0)
         ag_log(LOG_INFO, "%s is done", run->ask.command);
@@ -201,6 +206,7 @@ void ag_run_finished(struct ag_service *service, struct ag_run *run)
     after_hooks(service, run);
     ag_control_feed(service);
     ag_run_drop(run);
-    if (service->config != NULL && !service->config->has_slot && !service->stopping)
+    if (service->config != NULL && !service->config->has_slot &&
+        service->config->schedule.interval > 0 && !service->stopping)
         ag_compile_start(service); /* the host has an id now, and so a slot */
 }

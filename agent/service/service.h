@@ -18,6 +18,7 @@
 #include "hook/hook.h"
 #include "schedule/schedule.h"
 
+#define AG_STATE_DIR "/var/lib/defupd"
 #define AG_CLIENTS 160        /* at a time */
 #define AG_CLIENTS_EACH 64    /* of a user without privilege */
 #define AG_RUNS 16            /* waiting */
@@ -64,9 +65,12 @@ struct ag_run {
     int refs;            /* clients, queue, worker */
     struct ag_ask ask;
     struct ag_config *config; /* in force when it began */
-    bool scheduled, done, interrupted;
+    bool scheduled, interrupted;
+    bool answered; /* its outcome is known; `done`: and its worker is gone */
+    bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
+    char who[64];            /* as a word: "schedule", "uid%20100" */
     struct ag_out log;       /* frames for clients */
     char progress[512];      /* the latest progress frame */
     uint64_t progress_count; /* frames so far */
@@ -182,7 +186,7 @@ void ag_compile_late(struct ag_service *service, int64_t now_ms);
 
 /* --- run.c --- */
 /* The run that serves `ask` (taken over), joined or queued; NULL when too many wait. */
-struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, bool scheduled);
+struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, uid_t who);
 void ag_run_drop(struct ag_run *run);
 /* Start what is due or waits, when nothing is at work. */
 void ag_run_next(struct ag_service *service);

@@ -42,14 +42,14 @@ int ag_start_files(void)
     return chdir("/") == 0 ? 0 : EX_OSERR;
 }
 
-/* A store that is not there yet belongs to the user defupd where there is one. */
+/* The default store, when it is not there yet, belongs to the user defupd where there is one. */
 static int make_store(const char *path)
 {
     const struct passwd *user;
 
     if (mkdir(path, 0755) != 0)
         return errno == EEXIST ? 0 : -1;
-    user = geteuid() == 0 ? getpwnam("defupd") : NULL;
+    user = geteuid() == 0 && strcmp(path, AG_STATE_DIR) == 0 ? getpwnam("defupd") : NULL;
     return user != NULL ? lchown(path, user->pw_uid, user->pw_gid) : 0;
 }
 

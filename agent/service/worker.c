@@ -75,9 +75,9 @@ static void tell_plan(struct ag_service *service, const struct ag_run *run)
         ag_schedule_succeeded(&success, &facts.now);
     if (ag_ask_is_poll(&run->ask) && run->scheduled)
         ag_schedule_failed(&failure, schedule, &facts.now, UINT64_MAX, 0, false);
-    ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 "\n",
+    ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 " %s\n",
                  ag_schedule_due(schedule, &success, &facts).poll_wall,
-                 ag_schedule_due(schedule, &failure, &facts).poll_wall);
+                 ag_schedule_due(schedule, &failure, &facts).poll_wall, run->who);
 }
 
 void ag_worker_start(struct ag_service *service, struct ag_run *run)
@@ -115,18 +115,23 @@ void ag_worker_start(struct ag_service *service, struct ag_run *run)
     (void)ag_out_flush(&worker->out, worker->fd);
 }
 
-/* "O code news retry-at text" */
+/* "O code exit news retry-at text": those who wait hear it now; the worker may have reports to
+ * deliver still. */
 static bool outcome(struct ag_run *run, char **words, int count)
 {
-    int64_t code, news, retry;
+    int64_t code, exit, news, retry;
 
-    if (count != 5 || !ag_number(words[1], true, &code) || code > 0 || code < -9999 ||
-        !ag_number(words[2], false, &news) || !ag_number(words[3], true, &retry))
+    if (count != 6 || !ag_number(words[1], true, &code) || code > 0 || code < -9999 ||
+        !ag_number(words[2], false, &exit) || exit > 255 || !ag_number(words[3], false, &news) ||
+        !ag_number(words[4], true, &retry))
         return false;
     run->code = (int)code;
+    run->exit = (int)exit;
     run->news = news != 0;
     run->retry_at = retry;
-    (void)snprintf(run->text, sizeof run->text, "%s", strcmp(words[4], "-") == 0 ? "" : words[4]);
+    (void)snprintf(run->text, sizeof run->text, "%s", strcmp(words[5], "-") == 0 ? "" : words[5]);
+    run->progress[0] = '\0';
+    run->answered = true;
     return true;
 }
 
@@ -213,9 +218,8 @@ static void finish(struct ag_service *service)
     worker->pid = 0;
     worker->deadline_ms = 0;
     run->interrupted = service->stopping;
-    if (WIFEXITED(status) && worker->outcome) {
+    if (worker->outcome) {
         worker->run = NULL;
-        run->exit = WEXITSTATUS(status);
         run->interrupted = run->interrupted && run->exit != 0;
         ag_run_finished(service, run);
     } else if (worker->told || service->stopping) {

@@ -134,3 +134,10 @@ char *du_strdup(const char *text)
 {
     return text != NULL ? strdup(text) : NULL;
 }
+
+void du_text_wipe(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}

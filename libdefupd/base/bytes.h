@@ -96,5 +96,7 @@ bool du_parse_u64(const char *text, uint64_t max, uint64_t *out);
 
 /* NULL on no memory, else yours to free(). NULL stays NULL. */
 char *du_strdup(const char *text);
+/* Overwrite a text that may be a secret, and free it. NULL is allowed. */
+void du_text_wipe(char *text);
 
 #endif

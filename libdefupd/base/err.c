@@ -22,7 +22,7 @@ static void make_presentable(char *text)
 }
 
 defupd_code du_err_set(defupd_error *err, defupd_code code, int sys_errno, const char *origin,
-                       const char *format, ...)
+                       int line, const char *format, ...)
 {
     char message[DEFUPD_ERROR_MESSAGE_MAX]; /* arguments may point into err->message */
     char reason[128];
@@ -41,6 +41,7 @@ defupd_code du_err_set(defupd_error *err, defupd_code code, int sys_errno, const
     err->code = code;
     err->sys_errno = sys_errno;
     err->origin = origin;
+    err->line = line;
     memcpy(err->message, message, sizeof message);
     return code;
 }

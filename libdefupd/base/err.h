@@ -9,10 +9,11 @@
 
 #include <defupd/error.h>
 
-/* -fmacro-prefix-map in meson.build makes this "store/activate.c:61". */
 #define DU_STR_(x) #x
 #define DU_STR(x) DU_STR_(x)
-#define DU_HERE __FILE__ ":" DU_STR(__LINE__)
+/* -fmacro-prefix-map in meson.build makes this "store/activate.c", 61. Not one string for each
+ * place: there are a thousand, and an endpoint's library is to be small. */
+#define DU_HERE __FILE__, __LINE__
 
 /* Record a failure and yield its code: `return DU_FAIL(err, DEFUPD_E_..., "...");` */
 #define DU_FAIL(err, code, ...) du_err_set((err), (code), 0, DU_HERE, __VA_ARGS__)
@@ -31,9 +32,9 @@
 
 /* Fills `err` and returns `code`. The text is cut to one line of valid length; control bytes in
  * it become '?', since messages quote what servers and archives told us. */
-__attribute__((format(printf, 5, 6))) defupd_code du_err_set(defupd_error *err, defupd_code code,
+__attribute__((format(printf, 6, 7))) defupd_code du_err_set(defupd_error *err, defupd_code code,
                                                              int sys_errno, const char *origin,
-                                                             const char *format, ...);
+                                                             int line, const char *format, ...);
 
 /* Put "context: " before the message that is there; for a caller that knows something new. Returns
  * err->code, so `return du_err_prefix(err, "activating %s", name);` */

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/name.h"
 #include "client/options.h"
 
 #define WORD_MAX 64 /* bytes of a ring or class, as in a manifest */
+#define ATTEMPTS_MAX 100
 #define GRACE_MAX_S (366ULL * 24 * 60 * 60)
 #define ITEMS_MAX 4096
 
@@ -16,13 +18,14 @@ _Static_assert(sizeof(defupd_rule) ==
                "defupd_rule must have no padding");
 _Static_assert(sizeof(defupd_licence) == 2 * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(void *),
                "defupd_licence must have no padding");
-_Static_assert(sizeof(defupd_source) == 2 * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(void *),
+_Static_assert(sizeof(defupd_source) ==
+                   8 * sizeof(uint32_t) + sizeof(uint64_t) + 13 * sizeof(void *),
                "defupd_source must have no padding");
 
 /* What is known of a struct that lists hold: how large it is, and which of its fields are texts. */
 struct shape {
     const char *what, *init;
-    size_t size, least, texts, text[3];
+    size_t size, least, texts, text[13];
 };
 
 static const struct shape rule_shape = {
@@ -46,9 +49,15 @@ static const struct shape source_shape = {
     .what = "source_list",
     .init = "DEFUPD_SOURCE_INIT",
     .size = sizeof(defupd_source),
-    .least = sizeof(defupd_source),
-    .texts = 1,
-    .text = { offsetof(defupd_source, url) },
+    .least = offsetof(defupd_source, kind),
+    .texts = 13,
+    .text = { offsetof(defupd_source, url), offsetof(defupd_source, object_url),
+              offsetof(defupd_source, auth), offsetof(defupd_source, bearer),
+              offsetof(defupd_source, proxy), offsetof(defupd_source, proxy_auth),
+              offsetof(defupd_source, no_proxy), offsetof(defupd_source, addresses),
+              offsetof(defupd_source, ca_file), offsetof(defupd_source, pinned_key),
+              offsetof(defupd_source, client_cert), offsetof(defupd_source, client_key),
+              offsetof(defupd_source, crl_file) },
 };
 
 static void item_free(void *item, const struct shape *shape)
@@ -56,7 +65,7 @@ static void item_free(void *item, const struct shape *shape)
     for (size_t i = 0; i < shape->texts; i++) {
         char *text;
         memcpy(&text, (char *)item + shape->text[i], sizeof text);
-        free(text);
+        du_text_wipe(text);
     }
     free(item);
 }
@@ -137,21 +146,37 @@ static defupd_code list_copy(void ***out, const void *from, const struct shape *
     return DEFUPD_OK;
 }
 
-/* The rest of the library knows one list of URLs. */
+/* Does policy keep us from asking a source at all? */
+static bool is_barred(const defupd_client_options *options, const defupd_source *source)
+{
+    if ((options->flags & DEFUPD_CLIENT_RELAYS_ONLY) == 0 || source->kind == DEFUPD_SOURCE_RELAY)
+        return false;
+    for (const defupd_source *const *other = options->source_list; *other != NULL; other++) {
+        if ((*other)->kind == DEFUPD_SOURCE_RELAY)
+            return true;
+    }
+    return false;
+}
+
+/* Who only wants to know which sources there are has one list of URLs. */
 static defupd_code name_sources(defupd_client_options *into, defupd_error *err)
 {
     const char **url;
-    size_t count = 0;
+    size_t count = 0, used = 0;
 
     while (into->source_list[count] != NULL)
         count++;
     url = calloc(count + 1, sizeof *url);
     into->sources = url;
     for (size_t i = 0; url != NULL && i < count; i++) {
-        if (into->source_list[i]->url == NULL)
+        const defupd_source *source = into->source_list[i];
+
+        if (source->url == NULL)
             return DU_FAIL(err, DEFUPD_E_INVALID, "source_list: source %zu has no url", i + 1);
-        url[i] = strdup(into->source_list[i]->url);
-        if (url[i] == NULL)
+        if (is_barred(into, source))
+            continue;
+        url[used] = strdup(source->url);
+        if (url[used++] == NULL)
             url = NULL;
     }
     return url != NULL ? DEFUPD_OK : DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the options");
@@ -236,14 +261,78 @@ static defupd_code check_licence(const defupd_client_options *options,
     return DEFUPD_OK;
 }
 
-static defupd_code check_source(const defupd_source *source, defupd_error *err)
+static defupd_code check_numbers(const defupd_source *source, defupd_error *err)
 {
-    if (source->flags != 0)
+    const uint32_t methods =
+        DEFUPD_PROXY_BASIC | DEFUPD_PROXY_DIGEST | DEFUPD_PROXY_NTLM | DEFUPD_PROXY_NEGOTIATE;
+
+    if (source->flags != 0 || source->reserved != 0)
         return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "flags 0x%x are not known to this library",
-                       source->flags);
+                       source->flags | source->reserved);
     if (source->offline_grace_s > GRACE_MAX_S)
         return DU_FAIL(err, DEFUPD_E_INVALID, "offline_grace_s: more than a year");
+    if (source->kind > DEFUPD_SOURCE_RELAY)
+        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "kind: %u is not known to this library",
+                       source->kind);
+    if (source->group != 0 && source->kind != DEFUPD_SOURCE_RELAY)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "group: only a relay has one");
+    if (source->attempts > ATTEMPTS_MAX)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "attempts: %u is more than %d", source->attempts,
+                       ATTEMPTS_MAX);
+    if ((source->proxy_methods & ~methods) != 0)
+        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED,
+                       "proxy_methods: 0x%x is not known to this library",
+                       source->proxy_methods & ~methods);
+    if (source->revocation > DEFUPD_REVOCATION_HARD)
+        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "revocation: %u is not known to this library",
+                       source->revocation);
     return DEFUPD_OK;
+}
+
+static bool is_user_and_password(const char *text)
+{
+    return text == NULL || (strchr(text, ':') != NULL && text[0] != ':');
+}
+
+/* "sha256//BASE64", several separated by semicolons: what curl takes, which would take a file's
+ * name as well. */
+static bool is_pin(const char *text)
+{
+    while (text != NULL) {
+        const char *digits = text + 8;
+        size_t length;
+
+        if (strncmp(text, "sha256//", 8) != 0)
+            return false;
+        length = strspn(digits, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+        if (length != 43 || digits[43] != '=' || (digits[44] != ';' && digits[44] != '\0'))
+            return false;
+        text = digits[44] == ';' ? digits + 45 : NULL;
+    }
+    return true;
+}
+
+/* Secrets are not repeated. */
+static defupd_code check_source(const defupd_source *source, defupd_error *err)
+{
+    const char *wrong = NULL;
+
+    DU_TRY(check_numbers(source, err));
+    if (!is_user_and_password(source->auth))
+        wrong = "auth: is not USER:PASSWORD";
+    else if (source->bearer != NULL && source->auth != NULL)
+        wrong = "bearer: auth is given too";
+    else if (source->bearer != NULL && strpbrk(source->bearer, "\r\n") != NULL)
+        wrong = "bearer: has more than one line";
+    else if (!is_user_and_password(source->proxy_auth))
+        wrong = "proxy_auth: is not USER:PASSWORD";
+    else if (!is_pin(source->pinned_key))
+        wrong = "pinned_key: is not sha256//BASE64, or several separated by ';'";
+    else if (source->client_key != NULL && source->client_cert == NULL)
+        wrong = "client_key: client_cert is not given";
+    else if (source->crl_file != NULL && source->revocation == DEFUPD_REVOCATION_NONE)
+        wrong = "crl_file: revocation is not asked for";
+    return wrong == NULL ? DEFUPD_OK : DU_FAIL(err, DEFUPD_E_INVALID, "%s", wrong);
 }
 
 defupd_code du_lists_check(const defupd_client_options *options, defupd_error *err)
@@ -257,10 +346,9 @@ defupd_code du_lists_check(const defupd_client_options *options, defupd_error *e
         if (check_licence(options, *licence, err) != DEFUPD_OK)
             return du_err_prefix(err, "licences");
     }
-    for (const defupd_source *const *source = options->source_list;
-         source != NULL && *source != NULL; source++) {
-        if (check_source(*source, err) != DEFUPD_OK)
-            return du_err_prefix(err, "source_list");
+    for (size_t i = 0; options->source_list != NULL && options->source_list[i] != NULL; i++) {
+        if (check_source(options->source_list[i], err) != DEFUPD_OK)
+            return du_err_prefix(err, "source_list: source %zu", i + 1);
     }
     return DEFUPD_OK;
 }

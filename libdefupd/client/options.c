@@ -15,11 +15,12 @@
 
 #define ATTEMPTS_MAX 100
 #define RETENTION_MAX 100
+#define RATE_MIN 1024 /* what a transfer must bring in each stall time-out, or it is left */
 
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   8 * sizeof(uint32_t) + 7 * sizeof(uint64_t) + 19 * sizeof(void *),
+                   10 * sizeof(uint32_t) + 8 * sizeof(uint64_t) + 19 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");
@@ -53,10 +54,15 @@ static defupd_code copy_text(const char **text, defupd_error *err)
     return *text != NULL ? DEFUPD_OK : DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the options");
 }
 
+static void free_text(const char *text)
+{
+    du_text_wipe((char *)(uintptr_t)text); /* some may hold a password, none is long */
+}
+
 static void free_list(const char *const *list)
 {
     for (size_t i = 0; list != NULL && list[i] != NULL; i++)
-        free((char *)(uintptr_t)list[i]);
+        free_text(list[i]);
     free((void *)(uintptr_t)list);
 }
 
@@ -126,7 +132,8 @@ static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
 
 static defupd_code check(const defupd_client_options *options, defupd_error *err)
 {
-    static const uint32_t known = DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN;
+    static const uint32_t known =
+        DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN | DEFUPD_CLIENT_RELAYS_ONLY;
     const char *const *list;
 
     if (options->state_dir == NULL || options->state_dir[0] != '/')
@@ -144,6 +151,9 @@ static defupd_code check(const defupd_client_options *options, defupd_error *err
     if (options->next_on_success < 0 || options->next_on_failure < 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "%s: is before 1970",
                        options->next_on_success < 0 ? "next_on_success" : "next_on_failure");
+    if (options->max_bytes_per_s != 0 && options->max_bytes_per_s < RATE_MIN)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "max_bytes_per_s: %llu is less than %d",
+                       (unsigned long long)options->max_bytes_per_s, RATE_MIN);
     if (options->trusted_root == NULL && options->trusted_root_bytes != 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "trusted_root: is NULL, trusted_root_bytes is not 0");
     for (list = options->components; list != NULL && *list != NULL; list++) {
@@ -196,12 +206,12 @@ defupd_code du_options_import(defupd_client_options *into, const defupd_client_o
 void du_options_free(defupd_client_options *options)
 {
     free((void *)(uintptr_t)options->trusted_root);
-    free((char *)(uintptr_t)options->state_dir);
-    free((char *)(uintptr_t)options->proxy);
-    free((char *)(uintptr_t)options->ca_file);
-    free((char *)(uintptr_t)options->ring);
-    free((char *)(uintptr_t)options->user_agent);
-    free((char *)(uintptr_t)options->trusted_root_name);
+    free_text(options->state_dir);
+    free_text(options->proxy);
+    free_text(options->ca_file);
+    free_text(options->ring);
+    free_text(options->user_agent);
+    free_text(options->trusted_root_name);
     du_lists_free(options);
     free_list(options->sources);
     free_list(options->components);

@@ -12,7 +12,8 @@ static const struct {
     { CURLE_COULDNT_RESOLVE_HOST, DEFUPD_E_RESOLVE, DEFUPD_E_RESOLVE },
     { CURLE_COULDNT_RESOLVE_PROXY, DEFUPD_E_PROXY_CONNECT, DEFUPD_E_PROXY_CONNECT },
     { CURLE_COULDNT_CONNECT, DEFUPD_E_CONNECT, DEFUPD_E_PROXY_CONNECT },
-    { CURLE_PROXY, DEFUPD_E_PROXY_DOWNLOAD, DEFUPD_E_PROXY_DOWNLOAD },
+    { CURLE_AUTH_ERROR, DEFUPD_E_FORBIDDEN, DEFUPD_E_PROXY_AUTH },
+    { CURLE_LOGIN_DENIED, DEFUPD_E_FORBIDDEN, DEFUPD_E_PROXY_AUTH },
 
     { CURLE_SSL_CONNECT_ERROR, DEFUPD_E_TLS, DEFUPD_E_TLS },
     { CURLE_SSL_CIPHER, DEFUPD_E_TLS, DEFUPD_E_TLS },
@@ -45,25 +46,25 @@ static const struct {
 };
 
 /* CURLINFO_CONNECT_TIME_T does not tell: with a tunnel it counts only when that stands too. */
-static bool reached_proxy(const struct du_fetch *fetch)
+static bool reached_proxy(const struct du_source *source)
 {
     long port = 0, sent = 0;
 
-    (void)curl_easy_getinfo(fetch->curl, CURLINFO_PRIMARY_PORT, &port);
-    (void)curl_easy_getinfo(fetch->curl, CURLINFO_REQUEST_SIZE, &sent);
+    (void)curl_easy_getinfo(source->curl, CURLINFO_PRIMARY_PORT, &port);
+    (void)curl_easy_getinfo(source->curl, CURLINFO_REQUEST_SIZE, &sent);
     return port > 0 || sent > 0;
 }
 
 /* How far had it come when the time for connecting was over? */
-static defupd_code timeout_code(const struct du_fetch *fetch, bool ready)
+static defupd_code timeout_code(const struct du_source *source, bool ready)
 {
     curl_off_t resolved_us = 0;
 
     if (ready)
         return DEFUPD_E_TIMEOUT;
-    if (fetch->proxy != NULL)
-        return reached_proxy(fetch) ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_PROXY_CONNECT;
-    (void)curl_easy_getinfo(fetch->curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+    if (source->via != NULL)
+        return reached_proxy(source) ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_PROXY_CONNECT;
+    (void)curl_easy_getinfo(source->curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
     return resolved_us > 0 ? DEFUPD_E_TIMEOUT : DEFUPD_E_RESOLVE;
 }
 
@@ -74,43 +75,63 @@ static defupd_code from_proxy(long status)
     return status == 407 || status == 401 ? DEFUPD_E_PROXY_AUTH : DEFUPD_E_PROXY_DOWNLOAD;
 }
 
-defupd_code du_curl_code(const struct du_fetch *fetch, CURLcode rc, bool ready)
+/* What a SOCKS proxy, or curl on its behalf, says (RFC 1928 section 6, RFC 1929). */
+static defupd_code socks_code(const struct du_source *source)
 {
+    long why = CURLPX_OK;
+
+    (void)curl_easy_getinfo(source->curl, CURLINFO_PROXY_ERROR, &why);
+    if (why == CURLPX_RESOLVE_HOST)
+        return DEFUPD_E_RESOLVE;
+    return why == CURLPX_USER_REJECTED || why == CURLPX_NO_AUTH || why == CURLPX_GSSAPI
+               ? DEFUPD_E_PROXY_AUTH
+               : DEFUPD_E_PROXY_DOWNLOAD;
+}
+
+defupd_code du_curl_code(const struct du_source *source, CURLcode rc, bool ready)
+{
+    const defupd_code about_tls = du_tls_code(source->detail, rc);
     long connect_status = 0;
 
-    if (curl_easy_getinfo(fetch->curl, CURLINFO_HTTP_CONNECTCODE, &connect_status) == CURLE_OK &&
+    if (about_tls != DEFUPD_OK)
+        return about_tls;
+    if (rc == CURLE_PROXY)
+        return socks_code(source);
+
+    if (curl_easy_getinfo(source->curl, CURLINFO_HTTP_CONNECTCODE, &connect_status) == CURLE_OK &&
         connect_status != 0 && connect_status / 100 != 2)
         return from_proxy(connect_status);
     if (rc == CURLE_OPERATION_TIMEDOUT)
-        return timeout_code(fetch, ready);
+        return timeout_code(source, ready);
     /* Before libcurl 8.6 a header line beyond its limit looks like this too. Were it taken for a
      * lack of memory, one server could keep us from all others. */
     if (rc == CURLE_OUT_OF_MEMORY)
         return ready ? DEFUPD_E_HTTP_STATUS : DEFUPD_E_NOMEM;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (codes[i].curl == rc)
-            return fetch->proxy != NULL ? codes[i].proxied : codes[i].direct;
+            return source->via != NULL ? codes[i].proxied : codes[i].direct;
     }
-    return fetch->proxy != NULL ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_INTERRUPTED;
+    return source->via != NULL ? DEFUPD_E_PROXY_DOWNLOAD : DEFUPD_E_INTERRUPTED;
 }
 
-defupd_code du_status_code(const struct du_fetch *fetch, long status, bool by_proxy)
+defupd_code du_status_code(const struct du_source *source, long status, bool by_proxy)
 {
-    if (fetch->proxy != NULL && by_proxy)
+    if (source->via != NULL && by_proxy)
         return from_proxy(status);
     switch (status) {
     case 401:
     case 403: return DEFUPD_E_FORBIDDEN;
     case 404:
     case 410: return DEFUPD_E_NOT_FOUND;
-    case 407: return fetch->proxy != NULL ? DEFUPD_E_PROXY_AUTH : DEFUPD_E_HTTP_STATUS;
+    case 407: return source->via != NULL ? DEFUPD_E_PROXY_AUTH : DEFUPD_E_HTTP_STATUS;
     case 429: return DEFUPD_E_RATE_LIMITED;
     case 503: return DEFUPD_E_MAINTENANCE;
+    case 511: return DEFUPD_E_INTERCEPTED; /* RFC 6585 section 6 */
     default: break;
     }
     /* A proxy that cannot get on says so with a status of its own (RFC 9110 sections 15.6.3 and
      * 15.6.5; some use 500). */
-    if (fetch->proxy != NULL && status >= 500)
+    if (source->via != NULL && status >= 500)
         return DEFUPD_E_PROXY_DOWNLOAD;
     return DEFUPD_E_HTTP_STATUS;
 }
@@ -120,11 +141,14 @@ static bool repeats(const char *text, const char *secret)
     return secret != NULL && secret[0] != '\0' && strstr(text, secret) != NULL;
 }
 
-const char *du_curl_detail(const struct du_fetch *fetch, const struct du_source *source,
-                           CURLcode rc)
+const char *du_curl_detail(const struct du_source *source, CURLcode rc)
 {
-    if (fetch->detail[0] == '\0' || repeats(fetch->detail, source->password) ||
-        repeats(fetch->detail, fetch->proxy_password))
+    const char *text = source->detail;
+
+    if (text[0] == '\0' || repeats(text, source->site.password) ||
+        repeats(text, source->objects.password) ||
+        (source->via != NULL && repeats(text, source->via->password)) ||
+        (source->given != NULL && repeats(text, source->given->bearer)))
         return curl_easy_strerror(rc);
-    return fetch->detail;
+    return text;
 }

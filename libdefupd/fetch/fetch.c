@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetch/fetch.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,29 +12,6 @@
 #include "event/event.h"
 #include "fetch/fetch_priv.h"
 
-static defupd_code copy_sources(struct du_fetch *fetch, const char *const *sources,
-                                defupd_error *err)
-{
-    size_t count = 0;
-
-    while (sources != NULL && sources[count] != NULL)
-        count++;
-    if (count == 0)
-        return DEFUPD_OK;
-    fetch->source = calloc(count, sizeof *fetch->source);
-    if (fetch->source == NULL)
-        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for %zu sources", count);
-    for (; fetch->sources < count; fetch->sources++) {
-        struct du_source *source = &fetch->source[fetch->sources];
-        const defupd_code rc = du_source_parse(source, sources[fetch->sources], err);
-        if (rc != DEFUPD_OK) {
-            du_source_free(source);
-            return rc;
-        }
-    }
-    return DEFUPD_OK;
-}
-
 defupd_code du_fetch_new(struct du_fetch **out, const struct du_fetch_options *options,
                          defupd_error *err)
 {
@@ -42,33 +20,15 @@ defupd_code du_fetch_new(struct du_fetch **out, const struct du_fetch_options *o
     if (fetch == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
     fetch->sys = options->sys;
+    fetch->options = *options;
     fetch->stall_timeout_ms = options->stall_timeout_ms != 0 ? options->stall_timeout_ms : 30000;
-    fetch->total_timeout_ms = options->total_timeout_ms;
-    fetch->attempts = options->attempts != 0 ? options->attempts : 1;
-    fetch->tick = options->tick;
-    fetch->log = options->log;
-    fetch->log_user = options->log_user;
     /* Safe beside other threads since 7.84. Never undone: a host that lets curl_easy_init() do this
      * for it is not counted, and would lose libcurl under its hands. */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "libcurl cannot be initialised");
-    DU_TRY(copy_sources(fetch, options->sources, err));
-    if (options->proxy != NULL)
-        DU_TRY(du_proxy_parse(fetch, options->proxy, err));
-    fetch->curl = curl_easy_init();
-    fetch->multi = curl_multi_init();
-    if (fetch->curl == NULL || fetch->multi == NULL)
-        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for transfers");
-    DU_TRY(du_http_prepare(fetch, options, err));
+    DU_TRY(du_sources_read(fetch, err));
     *out = du_take(&fetch);
     return DEFUPD_OK;
-}
-
-static void free_secret(char *text)
-{
-    if (text != NULL)
-        explicit_bzero(text, strlen(text));
-    free(text);
 }
 
 void du_fetch_free(struct du_fetch *fetch)
@@ -77,14 +37,9 @@ void du_fetch_free(struct du_fetch *fetch)
 
     if (fetch == NULL)
         return;
-    curl_easy_cleanup(fetch->curl);
-    (void)curl_multi_cleanup(fetch->multi);
     for (size_t i = 0; i < fetch->sources; i++)
         du_source_free(&fetch->source[i]);
     free(fetch->source);
-    free_secret(fetch->proxy);
-    free_secret(fetch->proxy_password);
-    free(fetch->proxy_name);
     free(fetch);
     errno = saved;
 }
@@ -102,7 +57,17 @@ size_t du_fetch_sources(const struct du_fetch *fetch)
 
 const char *du_fetch_source_name(const struct du_fetch *fetch, size_t source)
 {
-    return fetch->source[source].base;
+    return fetch->source[source].site.base;
+}
+
+bool du_fetch_barred(const struct du_fetch *fetch)
+{
+    return fetch->barred;
+}
+
+const defupd_source *du_fetch_source_given(const struct du_fetch *fetch, size_t source)
+{
+    return fetch->source[source].given;
 }
 
 void du_fetch_on_failed(struct du_fetch *fetch, du_fetch_failed_fn fn, void *user)
@@ -121,7 +86,8 @@ void du_fetch_versions(char *out, size_t size)
 
 void du_fetch_log(const struct du_fetch *fetch, defupd_level level, const char *format, ...)
 {
-    const struct du_events events = { .on_log = fetch->log, .log_user = fetch->log_user };
+    const struct du_events events = { .on_log = fetch->options.log,
+                                      .log_user = fetch->options.log_user };
     va_list args;
 
     va_start(args, format);
@@ -131,24 +97,42 @@ void du_fetch_log(const struct du_fetch *fetch, defupd_level level, const char *
 
 uint32_t du_fetch_left_ms(const struct du_fetch *fetch)
 {
-    if (fetch->total_timeout_ms == 0)
+    const uint32_t total_ms = fetch->options.total_timeout_ms;
+
+    if (total_ms == 0)
         return INT32_MAX;
-    if (fetch->spent_ms >= fetch->total_timeout_ms)
-        return 0;
-    return (uint32_t)(fetch->total_timeout_ms - fetch->spent_ms);
+    return fetch->spent_ms < total_ms ? (uint32_t)(total_ms - fetch->spent_ms) : 0;
+}
+
+defupd_code du_fetch_pause(struct du_fetch *fetch, defupd_error *err)
+{
+    const uint32_t left_ms = du_fetch_left_ms(fetch);
+    const uint32_t wait_ms =
+        fetch->options.retry_delay_ms < left_ms ? fetch->options.retry_delay_ms : left_ms;
+    const uint64_t start_ms = fetch->sys->monotonic_ms();
+
+    for (uint64_t past; (past = fetch->sys->monotonic_ms() - start_ms) < wait_ms;) {
+        const uint64_t step = wait_ms - past < 200 ? wait_ms - past : 200;
+
+        if (fetch->options.tick.fn != NULL)
+            DU_TRY(fetch->options.tick.fn(fetch->options.tick.user, 0, err));
+        (void)poll(NULL, 0, (int)step);
+    }
+    fetch->spent_ms += fetch->sys->monotonic_ms() - start_ms;
+    return DEFUPD_OK;
 }
 
 /* --- sources that asked to be left alone --- */
 
 char *du_fetch_name(const char *url)
 {
-    struct du_source source = { 0 };
+    struct du_site site = { 0 };
     defupd_error ignored = { 0 };
     char *name = NULL;
 
-    if (du_source_parse(&source, url, &ignored) == DEFUPD_OK)
-        name = du_take(&source.base);
-    du_source_free(&source);
+    if (du_site_parse(&site, "source", url, &ignored) == DEFUPD_OK)
+        name = du_take(&site.base);
+    du_site_free(&site);
     return name;
 }
 
@@ -185,7 +169,7 @@ static defupd_code cooling(const struct du_fetch *fetch, size_t source, defupd_e
 
     du_time_format(when, fetch->source[source].cool_until);
     return DU_FAIL(err, DEFUPD_E_COOL_DOWN, "%s: asked to be left alone until %s",
-                   fetch->source[source].base, when);
+                   fetch->source[source].site.base, when);
 }
 
 defupd_code du_fetch_cool_error(const struct du_fetch *fetch, defupd_error *err)
@@ -199,10 +183,37 @@ defupd_code du_fetch_cool_error(const struct du_fetch *fetch, defupd_error *err)
     return cooling(fetch, first, err);
 }
 
-void du_fetch_on_cool(struct du_fetch *fetch, du_fetch_cool_fn fn, void *user)
+void du_fetch_on_cool(struct du_fetch *fetch, du_fetch_cool_fn on_cool, du_fetch_cool_fn on_aside,
+                      void *user)
 {
-    fetch->on_cool = fn;
+    fetch->on_cool = on_cool;
+    fetch->on_aside = on_aside;
     fetch->cool_user = user;
+}
+
+void du_fetch_aside(struct du_fetch *fetch, size_t source)
+{
+    fetch->source[source].aside = true;
+}
+
+void du_fetch_order(const struct du_fetch *fetch, size_t first, size_t *out)
+{
+    for (int aside = 0; aside < 2; aside++) {
+        for (size_t i = 0; i < fetch->sources; i++) {
+            const size_t source = (first + i) % fetch->sources;
+
+            if (fetch->source[source].aside == (aside != 0))
+                *out++ = source;
+        }
+    }
+}
+
+void du_fetch_key(char out[DU_SOURCE_KEY], const char *name)
+{
+    unsigned char sha256[DU_SHA256_BYTES];
+
+    du_sha256(sha256, name, strlen(name));
+    du_hex(out, sha256, (DU_SOURCE_KEY - 1) / 2);
 }
 
 defupd_code du_get(struct du_fetch *fetch, struct du_get *get, defupd_error *err)
@@ -220,11 +231,11 @@ defupd_code du_get(struct du_fetch *fetch, struct du_get *get, defupd_error *err
     get->size = DU_FETCH_SIZE_UNKNOWN;
     if (why != NULL)
         return DU_FAIL(err, DEFUPD_E_BUG, "path \"%s\" %s", get->path, why);
-    if (fetch->tick.fn != NULL)
-        DU_TRY(fetch->tick.fn(fetch->tick.user, 0, err));
+    if (fetch->options.tick.fn != NULL)
+        DU_TRY(fetch->options.tick.fn(fetch->options.tick.user, 0, err));
     if (du_fetch_cooling(fetch, source) != 0)
         return cooling(fetch, source, err);
-    rc = get->source->dir != NULL ? du_get_file(fetch, get, err) : du_get_http(fetch, get, err);
+    rc = get->site->dir != NULL ? du_get_file(fetch, get, err) : du_get_http(fetch, get, err);
     if ((rc == DEFUPD_E_RATE_LIMITED || rc == DEFUPD_E_MAINTENANCE) && get->retry_after_s > 0 &&
         fetch->on_cool != NULL)
         fetch->on_cool(fetch->cool_user, source, get->retry_after_s);
@@ -290,12 +301,16 @@ defupd_code du_fetch_memory(struct du_fetch *fetch, size_t source, struct du_fet
     if (source >= fetch->sources)
         return DU_FAIL(err, DEFUPD_E_BUG, "source %zu of %zu", source, fetch->sources);
     get.source = &fetch->source[source];
+    get.site = &get.source->site;
     for (uint32_t attempt = 1;; attempt++) {
         du_buf_clear(body);
         rc = du_get(fetch, &get, err);
-        if (rc == DEFUPD_OK || attempt >= fetch->attempts || !du_get_again(fetch, rc, get.status))
+        if (rc == DEFUPD_OK || attempt >= get.source->attempts ||
+            !du_get_again(fetch, rc, get.status))
             break;
         du_fetch_log(fetch, DEFUPD_LEVEL_INFO, "attempt %u: %s", attempt, err->message);
+        if ((rc = du_fetch_pause(fetch, err)) != DEFUPD_OK)
+            break;
     }
     file->not_modified = get.not_modified;
     memcpy(file->etag_out, get.etag_out, sizeof file->etag_out);

@@ -31,7 +31,7 @@ static defupd_code open_source(const struct du_fetch *fetch, struct du_get *get,
     DU_AUTO_FREE char *name = NULL;
     struct stat st;
 
-    if (asprintf(&name, "%s/%s", get->source->dir, get->path) < 0) {
+    if (asprintf(&name, "%s/%s", get->site->dir, get->path) < 0) {
         name = NULL;
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a path");
     }
@@ -75,12 +75,12 @@ static defupd_code copy(struct du_fetch *fetch, struct du_get *get, const char *
         at += (uint64_t)got;
         get->received += (uint64_t)got;
         DU_TRY(named(shown, sink->add(sink->user, piece, (size_t)got, err), err));
-        if (fetch->tick.fn != NULL)
-            DU_TRY(fetch->tick.fn(fetch->tick.user, (uint64_t)got, err));
+        if (fetch->options.tick.fn != NULL)
+            DU_TRY(fetch->options.tick.fn(fetch->options.tick.user, (uint64_t)got, err));
         if (left_ms != INT32_MAX && fetch->sys->monotonic_ms() - start_ms >= left_ms)
             return DU_FAIL(err, DEFUPD_E_TIMEOUT,
                            "%s: no time left of %" PRIu32 " ms for all transfers", shown,
-                           fetch->total_timeout_ms);
+                           fetch->options.total_timeout_ms);
     }
 }
 
@@ -106,7 +106,7 @@ static defupd_code fetch_file(struct du_fetch *fetch, struct du_get *get, const 
 defupd_code du_get_file(struct du_fetch *fetch, struct du_get *get, defupd_error *err)
 {
     const uint64_t start_ms = fetch->sys->monotonic_ms();
-    DU_AUTO_FREE char *shown = du_url_join(get->source->base, get->path);
+    DU_AUTO_FREE char *shown = du_url_join(get->site->base, get->path);
     defupd_code rc;
 
     if (shown == NULL)

@@ -83,6 +83,8 @@ static void note(struct du_answer *answer, const char *name, const char *value)
     } else if (strcasecmp(name, "x-squid-error") == 0 ||
                (strcasecmp(name, "server") == 0 && strncasecmp(value, "tinyproxy/", 10) == 0)) {
         answer->by_proxy = true;
+    } else if (strcasecmp(name, "server") == 0) {
+        answer->product = du_product_in(value);
     } else if (strcasecmp(name, "date") == 0) {
         answer->date = (int64_t)curl_getdate(value, NULL);
     } else if (strcasecmp(name, "content-range") == 0) {

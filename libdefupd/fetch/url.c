@@ -100,8 +100,9 @@ static defupd_code take_credentials(CURLU *url, char **user, char **password, co
 static defupd_code parse_scheme(CURLU *url, const char *text, char **scheme, bool *good,
                                 defupd_error *err)
 {
-    const CURLUcode set =
-        url != NULL ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
+    const CURLUcode set = url != NULL
+                              ? curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME)
+                              : CURLUE_OUT_OF_MEMORY;
     const CURLUcode got =
         set == CURLUE_OK ? curl_url_get(url, CURLUPART_SCHEME, scheme, 0) : CURLUE_OK;
 
@@ -120,7 +121,8 @@ static void trim_slashes(char *text)
 }
 
 /* "http://h/repo//" and "http://h/repo" are one source. */
-static defupd_code take_base(struct du_source *source, CURLU *url, bool file, defupd_error *err)
+static defupd_code take_base(struct du_site *site, CURLU *url, bool file, const char *what,
+                             defupd_error *err)
 {
     AUTO_TEXT *path = part(url, CURLUPART_PATH, 0);
     AUTO_TEXT *base = NULL;
@@ -131,18 +133,18 @@ static defupd_code take_base(struct du_source *source, CURLU *url, bool file, de
     if (curl_url_set(url, CURLUPART_PATH, path[0] != '\0' ? path : "/", 0) != CURLUE_OK)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     base = part(url, CURLUPART_URL, 0);
-    if (base == NULL || (source->base = strdup(base)) == NULL)
+    if (base == NULL || (site->base = strdup(base)) == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     if (path[0] == '\0')
-        source->base[strlen(source->base) - 1] = '\0';
+        site->base[strlen(site->base) - 1] = '\0';
     if (file) {
         AUTO_TEXT *dir = part(url, CURLUPART_PATH, CURLU_URLDECODE);
         if (dir == NULL) /* curl says the same when it has no memory: what is bad stays bad */
             dir = part(url, CURLUPART_PATH, CURLU_URLDECODE);
         if (dir == NULL)
-            return bad_url("source", base, "has a path that cannot be decoded", err);
+            return bad_url(what, base, "has a path that cannot be decoded", err);
         trim_slashes(dir);
-        if ((source->dir = strdup(dir)) == NULL)
+        if ((site->dir = strdup(dir)) == NULL)
             return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
     }
     return DEFUPD_OK;
@@ -167,59 +169,98 @@ static const char *why_no_url(const char *text)
     return "is not an http, https or file URL";
 }
 
-defupd_code du_source_parse(struct du_source *source, const char *text, defupd_error *err)
+defupd_code du_site_parse(struct du_site *site, const char *what, const char *text,
+                          defupd_error *err)
 {
     AUTO_URL *url = curl_url();
     AUTO_TEXT *scheme = NULL;
     bool file, good;
 
     if (strpbrk(text, "?#") != NULL)
-        return bad_url("source", text, "has a query or fragment, so no path can be added", err);
+        return bad_url(what, text, "has a query or fragment, so no path can be added", err);
     DU_TRY(parse_scheme(url, text, &scheme, &good, err));
     if (!good || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0 &&
                   strcmp(scheme, "file") != 0))
-        return bad_url("source", text, why_no_url(text), err);
+        return bad_url(what, text, why_no_url(text), err);
     file = strcmp(scheme, "file") == 0;
     if (!file && !has_host(text))
-        return bad_url("source", text, "has no host", err);
+        return bad_url(what, text, "has no host", err);
     if (!file)
-        DU_TRY(take_credentials(url, &source->user, &source->password, "source", text, err));
-    return take_base(source, url, file, err);
+        DU_TRY(take_credentials(url, &site->user, &site->password, what, text, err));
+    return take_base(site, url, file, what, err);
 }
 
-void du_source_free(struct du_source *source)
+void du_site_free(struct du_site *site)
 {
-    if (source->password != NULL)
-        explicit_bzero(source->password, strlen(source->password));
-    free(source->password);
-    free(source->user);
-    free(source->base);
-    free(source->dir);
-    *source = (struct du_source){ 0 };
+    du_text_wipe(site->password);
+    free(site->user);
+    free(site->base);
+    free(site->dir);
+    *site = (struct du_site){ 0 };
 }
 
-defupd_code du_proxy_parse(struct du_fetch *fetch, const char *text, defupd_error *err)
+static bool is_proxy_scheme(const char *scheme)
+{
+    static const char *const known[] = { "http", "https", "socks5", "socks5h" };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(scheme, known[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+defupd_code du_proxy_parse(struct du_proxy *proxy, const char *text, defupd_error *err)
 {
     AUTO_URL *url = curl_url();
     AUTO_TEXT *scheme = NULL;
     AUTO_TEXT *path = NULL;
     AUTO_TEXT *shown = NULL;
-    DU_AUTO_FREE char *user = NULL; /* curl reads it from the URL */
     bool good;
 
     DU_TRY(parse_scheme(url, text, &scheme, &good, err));
-    if (strpbrk(text, "?#") != NULL || !good ||
-        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) || !has_host(text) ||
+    if (strpbrk(text, "?#") != NULL || !good || !is_proxy_scheme(scheme) || !has_host(text) ||
         ((path = part(url, CURLUPART_PATH, 0)) != NULL && strcmp(path, "/") != 0))
-        return bad_url("proxy", text, "is not http://HOST:PORT or https://HOST:PORT", err);
-    DU_TRY(take_credentials(url, &user, &fetch->proxy_password, "proxy", text, err));
+        return bad_url("proxy", text, "is not http://HOST:PORT, https, socks5 or socks5h", err);
+    DU_TRY(take_credentials(url, &proxy->user, &proxy->password, "proxy", text, err));
     shown = part(url, CURLUPART_URL, 0);
-    fetch->proxy = strdup(text);
-    fetch->proxy_name = du_strdup(shown);
-    if (fetch->proxy == NULL || fetch->proxy_name == NULL)
+    proxy->url = du_strdup(shown);
+    if (proxy->url == NULL)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a URL");
-    trim_slashes(fetch->proxy_name);
+    trim_slashes(proxy->url);
+    proxy->socks = strncmp(scheme, "socks", 5) == 0;
     return DEFUPD_OK;
+}
+
+bool du_url_host(const char *text, char *host, size_t size, uint16_t *port)
+{
+    AUTO_URL *url = curl_url();
+    AUTO_TEXT *name = NULL;
+    AUTO_TEXT *number = NULL;
+    uint64_t value;
+    size_t length;
+
+    if (url == NULL ||
+        curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
+        (name = part(url, CURLUPART_HOST, 0)) == NULL)
+        return false;
+    /* curl's own default for a proxy of any scheme but https. */
+    number = part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    if (!du_parse_u64(number != NULL ? number : "1080", UINT16_MAX, &value))
+        return false;
+    *port = (uint16_t)value;
+    length = strlen(name);
+    if (name[0] == '[' && length > 2) {
+        name[length - 1] = '\0';
+        memmove(name, name + 1, length - 1);
+    }
+    if (strlen(name) >= size)
+        return false;
+    for (size_t i = 0;
+         (host[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i])) != '\0';
+         i++) {
+    }
+    return true;
 }
 
 /* RFC 3986 section 2.3: what needs no encoding anywhere. */

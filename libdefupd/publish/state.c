@@ -43,7 +43,7 @@ static defupd_code damaged(const struct defupd_repo *repo, defupd_error *err)
 
     if (why.code == DEFUPD_E_NOMEM || (why.code == DEFUPD_E_IO && why.sys_errno != ENOENT))
         return du_err_prefix(err, "repository %s", repo->dir_path);
-    return du_err_set(err, DEFUPD_E_REPO, why.sys_errno, why.origin, "repository %s: %s",
+    return du_err_set(err, DEFUPD_E_REPO, why.sys_errno, why.origin, why.line, "repository %s: %s",
                       repo->dir_path, why.message);
 }
 
@@ -447,6 +447,6 @@ defupd_code du_state_check_next(const struct defupd_repo *repo, const struct du_
     if (rc == DEFUPD_OK || rc == DEFUPD_E_NOMEM || (rc == DEFUPD_E_IO && !du_is_missing(err)))
         return rc;
     return du_err_set(err, rc == DEFUPD_E_IO ? DEFUPD_E_REPO : DEFUPD_E_BUG, 0, why.origin,
-                      "clients would refuse what was to be published, so it is not: %s",
+                      why.line, "clients would refuse what was to be published, so it is not: %s",
                       why.message);
 }

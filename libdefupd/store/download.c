@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define PART_MAX (DU_SHA256_HEX + sizeof ".part")
@@ -12,6 +13,12 @@ static void names_of(char whole[PART_MAX], char part[PART_MAX],
 {
     du_hex(whole, sha256, DU_SHA256_BYTES);
     (void)snprintf(part, PART_MAX, "%.64s.part", whole);
+}
+
+static void note_name(char name[PART_MAX], const unsigned char sha256[DU_SHA256_BYTES])
+{
+    du_hex(name, sha256, DU_SHA256_BYTES);
+    memcpy(name + DU_SHA256_HEX, ".from", sizeof ".from");
 }
 
 /* Downloads can be had again: what is no file in the place of one goes. */
@@ -74,6 +81,8 @@ defupd_code du_store_download_done(struct du_store *store,
         return DU_FAIL_IO(err, "sync downloads/%s", part);
     if (store->sys->renameat(dir, part, dir, whole) != 0)
         return DU_FAIL_IO(err, "rename downloads/%s", part);
+    note_name(part, sha256);
+    (void)store->sys->unlinkat(dir, part, 0); /* else the sweep takes it */
     return du_dir_sync(store->sys, dir, "downloads", err);
 }
 
@@ -88,7 +97,44 @@ defupd_code du_store_download_drop(struct du_store *store,
     DU_TRY(du_store_sub(store, "downloads", &dir, err));
     DU_TRY(du_tree_remove(store->sys, dir, whole, NULL, err));
     DU_TRY(du_tree_remove(store->sys, dir, part, NULL, err));
+    note_name(part, sha256);
+    DU_TRY(du_tree_remove(store->sys, dir, part, NULL, err));
     return du_dir_sync(store->sys, dir, "downloads", err);
+}
+
+void du_store_download_note_read(const struct du_store *store,
+                                 const unsigned char sha256[DU_SHA256_BYTES], struct du_fact *fact)
+{
+    DU_AUTO_BUF bytes = DU_BUF(DU_FACT_BYTES_MAX);
+    DU_AUTO_FD dir = -1;
+    char name[PART_MAX];
+    defupd_error ignored;
+
+    du_fact_free(fact);
+    note_name(name, sha256);
+    if (du_store_sub(store, "downloads", &dir, &ignored) != DEFUPD_OK ||
+        du_file_read(store->sys, dir, name, &bytes, &ignored) != DEFUPD_OK ||
+        !du_fact_parse(fact, du_buf_bytes(&bytes)))
+        du_fact_free(fact);
+}
+
+void du_store_download_note_write(struct du_store *store,
+                                  const unsigned char sha256[DU_SHA256_BYTES],
+                                  const struct du_fact *fact)
+{
+    DU_AUTO_BUF bytes = DU_BUF(DU_FACT_BYTES_MAX);
+    DU_AUTO_FD dir = -1, fd = -1;
+    char name[PART_MAX];
+    defupd_error ignored;
+
+    note_name(name, sha256);
+    if (du_store_sub(store, "downloads", &dir, &ignored) != DEFUPD_OK)
+        return;
+    /* One that is torn says nothing, by its checksum. */
+    fd = store->sys->openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    if (fd < 0 || du_fact_print(fact, &bytes, &ignored) != DEFUPD_OK ||
+        du_write_all(store->sys, fd, bytes.data, bytes.len, name, &ignored) != DEFUPD_OK)
+        return;
 }
 
 uint64_t du_store_download_bytes(const struct du_store *store,

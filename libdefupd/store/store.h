@@ -230,6 +230,8 @@ DEFUPD_MUST_CHECK defupd_code du_store_repair_record(struct du_store *store, con
 
 /* --- download.c --- */
 
+struct du_fact;
+
 /* Open downloads/HEX (complete) or else downloads/HEX.part for appending and reading; with `make`
  * create the latter. *complete tells which: "complete" is a hint, the caller verifies the digest.
  * *fd yours. Errors: DEFUPD_E_IO (ENOENT when there is none and make is false). */
@@ -245,6 +247,15 @@ DEFUPD_MUST_CHECK defupd_code du_store_download_done(struct du_store *store,
 DEFUPD_MUST_CHECK defupd_code du_store_download_drop(struct du_store *store,
                                                      const unsigned char sha256[DU_SHA256_BYTES],
                                                      defupd_error *err);
+/* What is remembered of a part beside its bytes: downloads/HEX.from, in the form of a fact. Absent
+ * or damaged: nothing. It goes when the part does. Written without a sync: after a crash of the
+ * machine the part is not known to hold what it held either. Failures to write lose nothing. */
+void du_store_download_note_read(const struct du_store *store,
+                                 const unsigned char sha256[DU_SHA256_BYTES], struct du_fact *fact);
+/* [L] */
+void du_store_download_note_write(struct du_store *store,
+                                  const unsigned char sha256[DU_SHA256_BYTES],
+                                  const struct du_fact *fact);
 /* Bytes present of an object; *complete as above. 0 when there is none. */
 uint64_t du_store_download_bytes(const struct du_store *store,
                                  const unsigned char sha256[DU_SHA256_BYTES], bool *complete);

@@ -280,13 +280,14 @@ static defupd_code empty(const struct du_store *store, const char *folder, uint6
 
 /* --- downloads --- */
 
-/* The object's name in "HEX" or "HEX.part". */
+/* The object's name in "HEX", "HEX.part" or "HEX.from". */
 static bool object_of(const char *name, unsigned char sha256[DU_SHA256_BYTES])
 {
     char hex[DU_SHA256_HEX + 1];
 
     if (strlen(name) < DU_SHA256_HEX ||
-        (name[DU_SHA256_HEX] != '\0' && strcmp(name + DU_SHA256_HEX, ".part") != 0))
+        (name[DU_SHA256_HEX] != '\0' && strcmp(name + DU_SHA256_HEX, ".part") != 0 &&
+         strcmp(name + DU_SHA256_HEX, ".from") != 0))
         return false;
     memcpy(hex, name, DU_SHA256_HEX);
     hex[DU_SHA256_HEX] = '\0';
@@ -302,6 +303,13 @@ static bool still_wanted(const struct du_sweep *sweep, int dir, const char *name
 
     if (!object_of(name, sha256) || sweep->named == NULL || !sweep->named(sweep->user, sha256))
         return false;
+    if (name[DU_SHA256_HEX] == '.' && name[DU_SHA256_HEX + 1] == 'f') {
+        char part[DU_SHA256_HEX + sizeof ".part"];
+
+        (void)snprintf(part, sizeof part, "%.64s.part", name);
+        if (fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            return false; /* what it tells of is gone */
+    }
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return true;
     return S_ISREG(st.st_mode) && (int64_t)st.st_mtim.tv_sec >= sweep->now - DOWNLOAD_S &&

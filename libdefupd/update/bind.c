@@ -163,14 +163,15 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
     const defupd_client_options *from = run->ctx->options;
 
     *options = (struct du_refresh_options){ .now = run->now };
-    if (run->fetch != NULL && from->source_list != NULL)
-        options->grace_s = from->source_list[run->source]->offline_grace_s;
+    if (run->fetch != NULL) {
+        const defupd_source *given = du_fetch_source_given(run->fetch, run->source);
+        options->grace_s = given != NULL ? given->offline_grace_s : 0;
+        options->source = du_fetch_source_name(run->fetch, run->source);
+    }
     if (run->import != NULL) {
         options->grace_s = du_import_grace_s(run->import);
         options->source = du_import_name(run->import);
     }
-    if (run->fetch != NULL)
-        options->source = du_fetch_source_name(run->fetch, run->source);
     options->pin_name = from->trusted_root_name;
     if (!run->read_only)
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };

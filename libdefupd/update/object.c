@@ -77,6 +77,61 @@ static void tell_fetched(const struct du_run *run, const struct wanted *wanted, 
     du_event_send(&run->ctx->events, event);
 }
 
+/* Where this much is at stake, it is remembered which source gave what. */
+#define NOTED_MIN 262144
+
+/* "pieces FROM:KEY FROM:KEY ...", "etag TEXT" */
+static void read_pieces(const struct du_run *run, const unsigned char *sha256,
+                        struct du_pieces *pieces)
+{
+    DU_AUTO_FACT fact = { 0 };
+    char text[DU_PIECES_MAX * (DU_SOURCE_KEY + 21)];
+    char *rest = text, *word;
+
+    du_store_download_note_read(&run->ctx->store, sha256, &fact);
+    if (du_fact_get(&fact, "pieces", text, sizeof text) == NULL)
+        return;
+    while ((word = strsep(&rest, " ")) != NULL && pieces->count < DU_PIECES_MAX) {
+        struct du_piece *piece = &pieces->piece[pieces->count];
+        char *key = strchr(word, ':');
+
+        if (key == NULL || strlen(key + 1) >= DU_SOURCE_KEY)
+            break;
+        *key++ = '\0';
+        if (!du_parse_u64(word, INT64_MAX, &piece->from))
+            break;
+        memcpy(piece->source, key, strlen(key) + 1);
+        pieces->count++;
+    }
+    if (word != NULL) /* not to be read to its end: nothing is known */
+        pieces->count = 0;
+    if (du_fact_get(&fact, "etag", pieces->etag, sizeof pieces->etag) == NULL)
+        pieces->etag[0] = '\0';
+}
+
+struct noted {
+    struct du_run *run;
+    const unsigned char *sha256;
+};
+
+static void write_pieces(void *user, const struct du_pieces *pieces)
+{
+    const struct noted *noted = user;
+    DU_AUTO_BUF text = DU_BUF(DU_PIECES_MAX * (DU_SOURCE_KEY + 21));
+    DU_AUTO_FACT fact = { 0 };
+    defupd_error ignored = { 0 };
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < pieces->count; i++)
+        ok = du_buf_printf(&text, &ignored, "%s%" PRIu64 ":%s", i > 0 ? " " : "",
+                           pieces->piece[i].from, pieces->piece[i].source) == DEFUPD_OK;
+    if (ok && (pieces->count == 0 ||
+               (du_fact_set(&fact, "pieces", du_buf_text(&text), &ignored) == DEFUPD_OK &&
+                (pieces->etag[0] == '\0' ||
+                 du_fact_set(&fact, "etag", pieces->etag, &ignored) == DEFUPD_OK))))
+        du_store_download_note_write(&noted->run->ctx->store, noted->sha256, &fact);
+}
+
 static defupd_code fetch_missing(struct du_run *run, const struct wanted *wanted, int *fd,
                                  struct du_verified_file *file, defupd_error *err)
 {
@@ -85,6 +140,8 @@ static defupd_code fetch_missing(struct du_run *run, const struct wanted *wanted
     const uint64_t since_ms = run->ctx->sys->monotonic_ms();
     char path[80];
     struct du_want want = { .path = path, .length_bytes = object->bytes };
+    struct du_pieces pieces = { 0 };
+    struct noted noted = { run, object->sha256 };
     DU_AUTO_FD part = -1;
     bool complete = false;
     uint64_t fetched = 0;
@@ -95,6 +152,12 @@ static defupd_code fetch_missing(struct du_run *run, const struct wanted *wanted
     memcpy(want.sha256, object->sha256, DU_SHA256_BYTES);
     DU_TRY(du_store_download_open(store, object->sha256, true, &complete, &part, err));
     du_day_fetching(run, object);
+    if (object->bytes >= NOTED_MIN) {
+        read_pieces(run, object->sha256, &pieces);
+        want.pieces = &pieces;
+        want.keep = write_pieces;
+        want.keep_user = &noted;
+    }
     rc = du_fetch_object(run->fetch, run->source, part, &want, &source, &fetched, err);
     run->report->fetched += fetched;
     tell_fetched(run, wanted, rc == DEFUPD_OK ? du_fetch_source_name(run->fetch, source) : NULL,

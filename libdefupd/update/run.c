@@ -226,16 +226,24 @@ static void source_asked(const struct du_run *run, const char *source, defupd_co
                                   .duration_ms = run->ctx->sys->monotonic_ms() - since_ms });
 }
 
+/* How long a source that was behind is asked after the others: a mirror's usual lag. */
+#define BEHIND_S 900
+
 /* Sources in order until one serves metadata and manifests that verify. One that asked to be left
  * alone is passed over, whoever orders; what another one failed by is then the news. */
 static defupd_code ask_sources(struct du_run *run, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
+    DU_AUTO_FREE size_t *order = calloc(count + 1, sizeof *order);
     defupd_code rc = DEFUPD_OK;
 
+    if (order == NULL)
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a run");
     if (du_fetch_all_cooling(run->fetch) != 0)
         return du_fetch_cool_error(run->fetch, err);
-    for (size_t i = 0; i < count; i++) {
+    du_fetch_order(run->fetch, 0, order);
+    for (size_t n = 0; n < count; n++) {
+        const size_t i = order[n];
         const char *name = du_fetch_source_name(run->fetch, i);
         const uint64_t since_ms = run->ctx->sys->monotonic_ms();
 
@@ -254,8 +262,12 @@ static defupd_code ask_sources(struct du_run *run, defupd_error *err)
         if (strstr(err->message, name) == NULL)
             (void)du_err_prefix(err, "%s", name);
         source_failed(run, name, err);
+        if (rc == DEFUPD_E_SOURCE_BEHIND)
+            du_cool_aside(run, i, BEHIND_S);
         forget_parts(run);
     }
+    if (du_fetch_barred(run->fetch))
+        return du_err_prefix(err, "no relay will do, and servers are not to be asked");
     return rc;
 }
 
@@ -264,6 +276,12 @@ defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err)
     const defupd_client_options *from = run->ctx->options;
     const struct du_fetch_options options = { .sys = run->ctx->sys,
                                               .sources = from->sources,
+                                              .source_list = from->source_list,
+                                              .relays_only =
+                                                  (from->flags & DEFUPD_CLIENT_RELAYS_ONLY) != 0,
+                                              .max_bytes_per_s = from->max_bytes_per_s,
+                                              .keep_alive_s = from->keep_alive_s,
+                                              .retry_delay_ms = from->retry_delay_ms,
                                               .proxy = from->proxy,
                                               .ca_file = from->ca_file,
                                               .user_agent = from->user_agent,

@@ -225,6 +225,8 @@ void du_quarantine_drop(struct du_run *run, const char *component, uint64_t vers
 /* --- cool.c: sources that asked to be left alone --- */
 /* Tell run->fetch what is known, and keep what it hears. */
 DEFUPD_MUST_CHECK defupd_code du_cool_begin(struct du_run *run, defupd_error *err);
+/* Ask a source after all others for a while. */
+void du_cool_aside(struct du_run *run, size_t source, uint32_t seconds);
 /* When the first of the options' sources may be asked; 0: one may be asked now, or there is none.
  */
 int64_t du_cool_until(const struct du_context *ctx);

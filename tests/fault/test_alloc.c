@@ -347,7 +347,9 @@ static defupd_code agree(void *user, const defupd_hook *hook, defupd_error *erro
 
 static defupd_code act(const struct work *work, defupd_error *err)
 {
-    const defupd_source source = { sizeof source, 0, 86400, url };
+    const defupd_source source = { .struct_size = sizeof source,
+                                   .offline_grace_s = 86400,
+                                   .url = url };
     const defupd_source *const sources[] = { &source, NULL };
     const defupd_rule rule = { sizeof rule, 0, 0, 86400, 0, "alpha", "pilot", "av" };
     const defupd_rule *const rules[] = { &rule, NULL };
@@ -481,10 +483,10 @@ static void survives(const struct work *work, long fail_at, bool from_then_on)
     /* A look that finds all well, which is the second repair, sweeps nothing. */
     T_CHECK(work->call == repair || t_is_empty("state/staging"));
     if (t_failed > failed_before)
-        printf("# %s, allocation %ld (%s, %s): status %x, %s %s (%s), %ld blocks lost\n",
+        printf("# %s, allocation %ld (%s, %s): status %x, %s %s (%s:%d), %ld blocks lost\n",
                work->name, fail_at, from_then_on ? "from then on" : "once", seen->library,
                (unsigned)status, defupd_code_name(seen->rc), seen->err.message,
-               seen->err.origin != NULL ? seen->err.origin : "", seen->lost);
+               seen->err.origin != NULL ? seen->err.origin : "", seen->err.line, seen->lost);
 }
 
 /* Undisturbed, which finds the places; libraries allocate some things for ever, the first time. */

@@ -76,7 +76,8 @@ static void every_failure(const struct du_want *want, const char *const *sources
         }
         T_CHECK(open_descriptors() == before);
     }
-    T_CHECK(rounds > 4 && failed >= rounds - 3);
+    /* A source's disk that fails once, after it gave something, is asked again. */
+    T_CHECK(rounds > 4 && failed >= (strncmp(sources[0], "file:", 5) == 0 ? 4 : rounds - 3));
 }
 
 static void a_failing_disk_never_yields_a_false_object(void)

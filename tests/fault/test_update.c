@@ -89,7 +89,9 @@ static defupd_code act(enum work work, const struct du_sys *sys, bool *held, def
     defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
     defupd_request request = DEFUPD_REQUEST_INIT;
     char url[300];
-    const defupd_source source = { sizeof source, 0, 86400, url };
+    const defupd_source source = { .struct_size = sizeof source,
+                                   .offline_grace_s = 86400,
+                                   .url = url };
     const defupd_source *const sources[] = { &source, NULL };
     const defupd_rule rule = { sizeof rule, 0, 0, 86400, 0, "alpha", "pilot", "av" };
     const defupd_rule *const rules[] = { &rule, NULL };

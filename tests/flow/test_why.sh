@@ -17,7 +17,7 @@ a_store() {
 }
 
 facts() { # everything that the store knows, in one digest
-    (cd "$state" && find . -type f -o -type l | LC_ALL=C sort | xargs md5sum 2>/dev/null | md5sum)
+    (cd "$state" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum | md5sum)
 }
 
 each_gate_is_named_with_what_passes_it() {

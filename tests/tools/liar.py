@@ -9,6 +9,8 @@ the leading slash) matches PATTERN (fnmatch: * also matches '/'); the first that
 without one the answer is honest: GET and HEAD, one range, ETag, If-None-Match, keep-alive. --rules
 names a file of rules, one a line, which is read again for every request and comes before --rule.
 
+The body of a POST becomes a line of the file "posts" in DIR; the answer is 204, or the rule's.
+
 BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching requests only.
 
     truncate:N     the file ends after N bytes; everything about it is consistent
@@ -24,6 +26,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
     endless        bytes without end, chunked
     slow:N/MS      N bytes of the body every MS milliseconds
     stall:N        stops after N bytes of the body and keeps the connection open
+    gate:FILE      makes FILE.met, waits until FILE exists, then answers honestly
     silent         reads the request and never answers
     close          closes instead of answering
     garbage        answers something that is not HTTP
@@ -42,7 +45,7 @@ BEHAVIOUR is NAME[:ARGUMENT][@N]; with @N it is for the first N matching request
 
 One line is logged for each request, before the last bytes of its answer are sent:
 
-    conn=N METHOD PATH range=SPEC status=CODE bytes=N coding=ACCEPT-ENCODING auth=yes|no
+    conn=N METHOD PATH range=SPEC status=CODE bytes=N coding=ACCEPT-ENCODING auth=yes|no ifrange=TAG
 
 conn counts connections from 1; "-" stands for what was not sent.
 """
@@ -125,6 +128,10 @@ class Connection:
         self.path = urllib.parse.unquote(target.partition("?")[0]).lstrip("/")
         self.name, self.argument = self.server.rules.find(self.path)
         self.logged = False
+        if self.method == "POST":
+            body = self.input.read(int(self.headers.get("content-length", "0")))
+            with open(os.path.join(self.server.dir, "posts"), "ab") as posts:
+                posts.write(body + b"\n")
         self.answer()
         return True
 
@@ -132,10 +139,11 @@ class Connection:
         if self.logged:
             return
         self.logged = True
-        text = "conn=%d %s %s range=%s status=%s bytes=%d coding=%s auth=%s\n" % (
+        text = "conn=%d %s %s range=%s status=%s bytes=%d coding=%s auth=%s ifrange=%s\n" % (
             self.number, self.method, self.target, self.headers.get("range", "-").replace(" ", ""),
             status, count, self.headers.get("accept-encoding", "-").replace(" ", ""),
-            "yes" if "authorization" in self.headers else "no")
+            "yes" if "authorization" in self.headers else "no",
+            self.headers.get("if-range", "-").replace(" ", ""))
         self.server.log(text)
 
     def head(self, status, headers, body_length):
@@ -171,9 +179,15 @@ class Connection:
         raise Hangup
 
     def answer(self):
+        if self.name == "gate":
+            open(self.argument + ".met", "w").close()
+            while not os.path.exists(self.argument):
+                time.sleep(0.02)
         simple = getattr(self, "do_" + self.name, None)
         if simple:
             return simple()
+        if self.method == "POST":
+            return self.send(204, [], b"")
         if self.method not in ("GET", "HEAD"):
             return self.page(405)
         content = self.content()
@@ -263,6 +277,8 @@ class Connection:
             if self.headers.get("if-none-match") == tag:
                 return self.send(304, headers, b"", None)
         wanted = self.wanted_range(len(content))
+        if self.headers.get("if-range", tag) != tag:
+            wanted = None
         if self.name == "nobytes" and wanted is not None:
             return self.page(416)
         if wanted == "bad":

@@ -27,7 +27,7 @@ t_run() {
         trap t_end EXIT
         "$1"
     ) 3>&1; then
-        chmod -R u+w "$dir" && rm -rf "$dir"
+        chmod -R u+w "$dir" && rm -rf --one-file-system "$dir"
         echo "ok $t_number - $1"
     else
         echo "not ok $t_number - $1 # left in $dir"

@@ -73,7 +73,7 @@ __attribute__((format(printf, 1, 2))) static void note_call(const char *format, 
 static defupd_code fail(defupd_code code, defupd_error *error)
 {
     if (code != DEFUPD_OK) {
-        *error = (defupd_error){ .code = code, .origin = "fake.c:1" };
+        *error = (defupd_error){ .code = code, .origin = "fake.c", .line = 1 };
         (void)snprintf(error->message, sizeof error->message, "%s",
                        fake.message != NULL ? fake.message : "it failed");
     }

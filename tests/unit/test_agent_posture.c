@@ -364,6 +364,8 @@ static void what_is_no_posture_is_refused_with_its_place(void)
         T_FAILS(parse(wrong[i], &err), DEFUPD_E_INVALID, &err);
         T_HAS(err.message, "p.json");
     }
+    T_FAILS(parse("[[[[[[[[[", &err), DEFUPD_E_INVALID, &err); /* before anything recurses */
+    T_HAS(err.message, "nested too deep");
     T_OK(parse(ENGINE "{\"name\": \"a\", \"future\": {\"b\": []}}]}]}", &err), &err);
     if (many == NULL)
         abort();

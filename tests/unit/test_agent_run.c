@@ -637,8 +637,11 @@ static void the_table_is_in_its_order(void)
 {
     for (size_t i = 0; i < AG_CMD_COUNT; i++)
         T_CHECK((size_t)ag_commands[i].id == i && ag_commands[i].text[0] != '\0');
-    for (size_t i = 0; i < AG_OPT_COUNT; i++)
-        T_CHECK((size_t)ag_options[i].id == i && ag_options[i].help[0] != '\0');
+    for (size_t i = 0; i < AG_OPT_COUNT; i++) {
+        T_CHECK((size_t)ag_options[i].id == i);
+        T_CHECK(ag_options[i].help != NULL ? ag_options[i].help[0] != '\0'
+                                           : i == AG_OPT_WORKER || i == AG_OPT_SCHEDULED);
+    }
     /* Every exit code that a code can lead to is explained. */
     for (unsigned i = 0; defupd_code_at(i) != 1; i++) {
         const int code = defupd_code_exit((defupd_code)defupd_code_at(i));

@@ -188,7 +188,7 @@ static void messages_are_one_line_whatever_is_quoted(void)
 
     (void)DU_FAIL(&err, DEFUPD_E_IO, "say \"%s\"", "a\nb\r\x1b[31m\xff");
     T_SAME(err.message, "say \"a?b??[31m?\"");
-    T_CHECK(strstr(err.origin, "test_base_bytes.c:") != NULL);
+    T_CHECK(strstr(err.origin, "test_base_bytes.c") != NULL && err.line > 100);
     (void)du_err_prefix(&err, "while %s", err.message);
     T_CHECK(strncmp(err.message, "while say", 9) == 0);
     memset(big, 'x', sizeof big);

@@ -5,6 +5,8 @@
 
 #include "t.h"
 
+#define SLOT_KNOWN UINT64_C(17181236934943976240)
+
 static char here[200];
 static char url[300], state[300];
 
@@ -174,6 +176,37 @@ static void details_are_cut_at_any_size(void)
     }
 }
 
+/* A host-id whose HMAC-SHA256 over "slot" another program computed. */
+static void the_slot_is_the_hosts_own_and_stable(void)
+{
+    static const char known[] = "defupd-fact 1\nid 000102030405060708090a0b0c0d0e0f\n";
+    defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
+    uint64_t slot = 99, again = 98;
+    defupd_client *client = NULL;
+    defupd_error err = { 0 };
+
+    if (getcwd(here, sizeof here) == NULL)
+        abort();
+    (void)snprintf(state, sizeof state, "%s/state", here);
+    options.state_dir = state;
+    T_OK(defupd_client_open(&client, &options, &err), &err);
+    T_FAILS(defupd_client_slot(client, 0, &slot, &err), DEFUPD_E_INVALID, &err);
+    T_OK(defupd_client_slot(client, 7200, &slot, &err), &err);
+    T_CHECK(slot < 7200 && access("state/host-id", F_OK) == 0);
+    T_OK(defupd_client_slot(client, 7200, &again, &err), &err);
+    T_CHECK(again == slot);
+    T_OK(defupd_client_slot(client, 1, &slot, &err), &err);
+    T_CHECK(slot == 0);
+    T_CHECK(t_shell("{ printf '%s'; printf 'machine none\n'; } >body && { cat body; echo \"sum "
+                    "$(sha256sum <body | cut -c1-64)\"; } >state/host-id",
+                    known) == 0);
+    T_OK(defupd_client_slot(client, UINT64_MAX, &slot, &err), &err);
+    T_CHECK(slot == SLOT_KNOWN);
+    T_OK(defupd_client_slot(client, 7200, &again, &err), &err);
+    T_CHECK(again == SLOT_KNOWN % 7200);
+    defupd_client_close(client);
+}
+
 int main(void)
 {
     T_RUN(a_root_that_is_not_there_is_refused);
@@ -181,5 +214,6 @@ int main(void)
     T_RUN(a_component_that_is_named_twice_is_one);
     T_RUN(cancel_ends_the_call_at_work_and_no_other);
     T_RUN(details_are_cut_at_any_size);
+    T_RUN(the_slot_is_the_hosts_own_and_stable);
     return T_DONE();
 }

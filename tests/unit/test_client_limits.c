@@ -165,17 +165,12 @@ static void what_was_postponed_by_the_budget_is_installed_from_the_disk(void)
 /* --- sources that want to be left alone --- */
 
 /* One source over HTTP; rules.txt says how it behaves. */
-static struct server serve(void)
+static void serve(struct server *liar)
 {
-    static char url[sizeof(((struct server *)0)->url)];
-    struct server liar;
-
     prepare();
     help_rules("");
-    liar = server_liar("repo", NULL);
-    memcpy(url, liar.url, sizeof url);
-    kit.source = url;
-    return liar;
+    *liar = server_liar("repo", NULL);
+    kit.source = liar->url;
 }
 
 static defupd_code update(uint32_t flags, defupd_error *err)
@@ -221,8 +216,9 @@ static void who_asks_to_be_left_alone_is_left_alone_by_every_order(void)
 static void a_date_serves_as_well_and_a_day_is_the_most(void)
 {
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     help_rules("*=status:503:Fri, 01 Jan 2100 00:00:00 GMT\n");
     T_FAILS(update(0, &err), DEFUPD_E_MAINTENANCE, &err);
     help_rules("");
@@ -237,8 +233,9 @@ static void a_date_serves_as_well_and_a_day_is_the_most(void)
 static void without_a_time_there_is_nothing_to_wait_for(void)
 {
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     help_rules("*=status:503\n");
     T_FAILS(update(0, &err), DEFUPD_E_MAINTENANCE, &err);
     help_rules("*=status:500:600\n");
@@ -254,8 +251,9 @@ static void another_source_is_asked_meanwhile(void)
     defupd_error err = { 0 };
     char url[300];
     int asked;
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     (void)snprintf(url, sizeof url, "file://%s/repo", kit.here);
     first.url = liar.url;
     second.url = url;
@@ -275,8 +273,9 @@ static void another_source_is_asked_meanwhile(void)
 static void an_object_store_that_wants_to_be_left_alone_gets_no_second_request(void)
 {
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     kit_add_to("beta", 1, "ab");
     help_rules("objects/*=status:429:600\n");
     T_FAILS(update(0, &err), DEFUPD_E_RATE_LIMITED, &err);
@@ -288,8 +287,9 @@ static void the_next_attempt_waits_for_the_source(void)
 {
     const int64_t now = du_sys_posix.now_s();
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     kit.options.next_on_failure = now + 60;
     help_rules("*=status:429:600\n");
     T_FAILS(update(0, &err), DEFUPD_E_RATE_LIMITED, &err);
@@ -303,8 +303,9 @@ static void the_next_attempt_waits_for_the_source(void)
 static void a_record_that_cannot_be_read_keeps_nobody_waiting(void)
 {
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     help_rules("*=status:429:600\n");
     T_FAILS(update(0, &err), DEFUPD_E_RATE_LIMITED, &err);
     T_CHECK(t_shell("for f in state/sources/*; do echo rot > $f; done") == 0);
@@ -316,8 +317,9 @@ static void a_record_that_cannot_be_read_keeps_nobody_waiting(void)
 static void an_installation_from_the_disk_waits_for_no_source(void)
 {
     defupd_error err = { 0 };
-    DU_AUTO(server_stop) struct server liar = serve();
+    DU_AUTO(server_stop) struct server liar = { 0 };
 
+    serve(&liar);
     T_OK(kit_run(KIT_DOWNLOAD, NULL, &err), &err);
     help_rules("*=status:429:600\n");
     T_FAILS(update(0, &err), DEFUPD_E_RATE_LIMITED, &err);

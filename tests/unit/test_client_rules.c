@@ -131,10 +131,10 @@ static void wrong_licences_and_sources_are_refused_by_name(void)
     refused(DEFUPD_E_INVALID, "source_list: source 1 has no url");
     source.url = "file:///x";
     source.flags = 1;
-    refused(DEFUPD_E_UNSUPPORTED, "source_list: flags 0x1");
+    refused(DEFUPD_E_UNSUPPORTED, "source_list: source 1: flags 0x1");
     source.flags = 0;
     source.offline_grace_s = UINT64_MAX;
-    refused(DEFUPD_E_INVALID, "source_list: offline_grace_s");
+    refused(DEFUPD_E_INVALID, "source_list: source 1: offline_grace_s");
     kit.options.source_list = NULL;
     kit.options.flags = 1U << 31;
     refused(DEFUPD_E_UNSUPPORTED, "flags 0x80000000");
@@ -143,7 +143,7 @@ static void wrong_licences_and_sources_are_refused_by_name(void)
 static void sources_are_given_in_one_way(void)
 {
     static const char *const urls[] = { "file:///x", NULL };
-    const defupd_source source = { sizeof source, 0, 0, "file:///x" };
+    const defupd_source source = { .struct_size = sizeof source, .url = "file:///x" };
     const defupd_source *const list[] = { &source, NULL };
     defupd_client *client = NULL;
     defupd_error err = { 0 };
@@ -430,8 +430,7 @@ static void what_is_withdrawn_stays_unless_policy_wants_it_removed(void)
             row_of(report, "alpha")->progress == DEFUPD_PROGRESS_ACTIVE &&
             row_of(report, "alpha")->from_version == 2 && row_of(report, "alpha")->to_version == 0);
     defupd_report_free(report);
-    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL &&
-            kit_told(DEFUPD_EVENT_SUCCEEDED) != NULL);
+    T_CHECK(kit_told(DEFUPD_EVENT_WITHDRAWN) != NULL && kit_told(DEFUPD_EVENT_SUCCEEDED) != NULL);
     T_CHECK(access("state/current/alpha", F_OK) != 0 && beta_is_there());
     T_CHECK(t_shell("grep -q 'reason=\"withdrawal\"' state/current/generation.xml") == 0);
     T_CHECK(kit_status("alpha").state == DEFUPD_STATE_WITHDRAWN &&

@@ -173,8 +173,10 @@ static void a_damaged_start_is_fetched_anew_from_the_same_source(void)
 
 static void another_source_continues_where_one_stopped(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", "2/o=cut:20000", "3/o=stall:10000",
-                                         "4/o=status:404", NULL };
+    static const char *const rules[] = {
+        "1/o=cut:30000@1", "1/o=close", "2/o=cut:20000@1", "2/o=close", "3/o=stall:10000",
+        "4/o=status:404",  NULL
+    };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -292,7 +294,7 @@ static void alone_a_lying_source_fails_and_leaves_nothing_false(void)
 
 static void pieces_of_two_sources_that_do_not_fit_are_fetched_anew_from_one(void)
 {
-    static const char *const rules[] = { "1/o=cut:30000", NULL };
+    static const char *const rules[] = { "1/o=cut:30000@1", "1/o=close", NULL };
     const struct du_want want = make_object();
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     struct failures failures = { "" };
@@ -400,7 +402,7 @@ static void cancelling_keeps_what_arrived_and_asks_nobody_else(void)
 static void files_are_sources_too_and_mix_with_servers(void)
 {
     const struct du_want want = make_object();
-    static const char *const rules[] = { "o=cut:30000", NULL };
+    static const char *const rules[] = { "o=cut:30000@1", "o=close@1", NULL };
     DU_AUTO(server_stop) struct server liar = server_liar(".", rules);
     char cwd[400], absent[440], present[440];
     const char *sources[] = { absent, liar.url, present, NULL };
@@ -469,6 +471,45 @@ static void a_real_server_resumes(void)
     }
 }
 
+static void note_busy(void *user, size_t source, uint32_t seconds)
+{
+    (void)seconds;
+    *(size_t *)user = source;
+}
+
+static void a_source_that_wants_to_be_left_alone_is_passed_over(void)
+{
+    struct du_want want = make_object();
+    struct failures failures;
+    DU_AUTO(server_stop) struct server liar = server_liar(".", NULL);
+    DU_AUTO_FETCH *fetch = many_in(&liar, 3, 1, HELP_PATIENT_MS, &failures);
+    const int64_t later = du_sys_posix.now_s() + 100;
+    DU_AUTO_FD fd = make_partial("", 0);
+    size_t source, busy = SIZE_MAX;
+    uint64_t fetched;
+    defupd_error err = { 0 };
+
+    help_rules("1/*=status:404\n2/*=status:429:100\n");
+    du_fetch_on_cool(fetch, note_busy, NULL, &busy);
+    T_OK(du_fetch_object(fetch, 0, fd, &want, &source, &fetched, &err), &err);
+    T_CHECK(source == 2 && busy == 1 && is_whole(fd));
+    T_CHECK(du_fetch_cooling(fetch, 1) == 0); /* that is up to who was told */
+
+    T_CHECK(ftruncate(fd, 0) == 0);
+    du_fetch_cool(fetch, 1, later);
+    du_fetch_cool(fetch, 2, later + 1);
+    /* What the one that was asked fails by is the news, not the others' wish. */
+    T_FAILS(du_fetch_object(fetch, 0, fd, &want, &source, &fetched, &err), DEFUPD_E_NOT_FOUND,
+            &err);
+    T_CHECK(server_count(&liar, "GET /2/") == 1 && server_count(&liar, "GET /3/") == 1);
+    T_CHECK(du_fetch_all_cooling(fetch) == 0);
+    du_fetch_cool(fetch, 0, later + 2);
+    T_FAILS(du_fetch_object(fetch, 0, fd, &want, &source, &fetched, &err), DEFUPD_E_COOL_DOWN,
+            &err);
+    T_CHECK(du_fetch_all_cooling(fetch) == later && server_count(&liar, "") == 4);
+    T_CHECK(strstr(err.message, "/2: asked to be left alone until ") != NULL);
+}
+
 int main(void)
 {
     T_RUN(an_object_arrives_whole_from_the_first_source);
@@ -486,6 +527,7 @@ int main(void)
     T_RUN(cancelling_keeps_what_arrived_and_asks_nobody_else);
     T_RUN(files_are_sources_too_and_mix_with_servers);
     T_RUN(an_empty_object_and_no_source_are_no_trouble);
+    T_RUN(a_source_that_wants_to_be_left_alone_is_passed_over);
     SERVER_RUN("nginx", a_real_server_resumes);
     return T_DONE();
 }

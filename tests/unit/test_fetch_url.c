@@ -21,8 +21,8 @@ static void base_urls_are_tolerant_about_slashes_and_keep_credentials_apart(void
     defupd_error err = { 0 };
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        DU_AUTO(du_source_free) struct du_source source = { 0 };
-        T_OK(du_source_parse(&source, good[i].url, &err), &err);
+        DU_AUTO(du_site_free) struct du_site source = { 0 };
+        T_OK(du_site_parse(&source, "source", good[i].url, &err), &err);
         T_SAME(source.base, good[i].base);
         T_CHECK((source.user == NULL) == (good[i].user == NULL));
         T_CHECK((source.password == NULL) == (good[i].password == NULL));
@@ -62,8 +62,8 @@ static void other_urls_are_refused_by_name_and_without_their_password(void)
     defupd_error err = { 0 };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        DU_AUTO(du_source_free) struct du_source source = { 0 };
-        T_FAILS(du_source_parse(&source, bad[i], &err), DEFUPD_E_INVALID, &err);
+        DU_AUTO(du_site_free) struct du_site source = { 0 };
+        T_FAILS(du_site_parse(&source, "source", bad[i], &err), DEFUPD_E_INVALID, &err);
         T_CHECK(strstr(err.message, "SECRET") == NULL);
         if (strstr(bad[i], "SECRET") == NULL && strchr(bad[i], '\n') == NULL)
             T_CHECK(strncmp(err.message, "source \"", 8) == 0);
@@ -76,11 +76,11 @@ static void other_urls_are_refused_by_name_and_without_their_password(void)
 
 static void a_proxy_is_a_host_and_nothing_more(void)
 {
-    static const char *const bad[] = { "h:3128",         "socks5://h:1080",
+    static const char *const bad[] = { "h:3128",         "socks4://h:1080",
                                        "file:///x",      "http://h/path",
                                        "http://h:1/?q",  "http://joe:SECRET@h/p",
                                        "joe:SECRET@h:1", "" };
-    const char *const none[] = { NULL };
+    const char *const none[] = { "http://h", NULL };
     defupd_error err = { 0 };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -63,7 +63,8 @@ static void numbers_and_flags_reach_the_library(void)
     const char text[] = POLICY(
         "<transfer><connect-timeout>PT3S</connect-timeout><stall-timeout>PT4S</stall-timeout>"
         "<total-timeout>P30D</total-timeout><attempts>5</attempts><max-tree-size>1G</max-tree-size>"
-        "<bytes-per-run>6M</bytes-per-run><metered>yes</metered></transfer>"
+        "<bytes-per-run>6M</bytes-per-run><bytes-per-day>8M</bytes-per-day><metered>yes</metered></"
+        "transfer>"
         "<retention><generations>7</generations></retention>"
         "<withdrawn-without-replacement>remove</withdrawn-without-replacement>");
     struct ag_policy *policy = calloc(1, sizeof *policy);
@@ -76,6 +77,7 @@ static void numbers_and_flags_reach_the_library(void)
     T_CHECK(options.connect_timeout_ms == 3000 && options.stall_timeout_ms == 4000);
     T_CHECK(options.total_timeout_ms == 2592000000u && options.attempts == 5);
     T_CHECK(options.max_tree_bytes == 1u << 30 && options.budget_bytes == 6u << 20);
+    T_CHECK(options.bytes_per_day == 8u << 20 && options.interval_s == 7200);
     T_CHECK(options.retention == 7);
     T_CHECK(options.flags == (DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN));
     ag_map_free(&map);

@@ -136,8 +136,8 @@ static void every_default_of_the_table_is_allowed(void)
 static void each_error_names_the_line_and_what_is_allowed(void)
 {
     T_SAME(says(IN("schedule", "<interval>soon</interval>")),
-           "p.xml:2: interval 'soon' is not a duration in range; allowed: PT1M to P30D, such as "
-           "PT2H, P1DT12H or 02:00:00");
+           "p.xml:2: interval 'soon' is not a duration in range; allowed: PT1M to P30D, ISO 8601 "
+           "or HH:MM:SS");
     T_SAME(says(IN("schedule", "\n\n<intervall>PT2H</intervall>")),
            "p.xml:4: unknown element 'intervall' in <schedule>; allowed: enabled, interval, "
            "initial-delay, window, run-missed, back-off, verify, run-timeout");

@@ -63,7 +63,31 @@ typedef struct defupd_licence {
         (uint32_t)sizeof(defupd_licence), 0, 0, 0 \
     }
 
-/** Where to read the repository. Start from DEFUPD_SOURCE_INIT. */
+/** What a source is. Values are ABI. */
+enum {
+    DEFUPD_SOURCE_SERVER = 0, /**< The publisher's, or a mirror: asked in the list's order. */
+    DEFUPD_SOURCE_RELAY = 1   /**< Asked before all servers, in random order within its group. */
+};
+
+/** How to log in at a proxy. Values are ABI. */
+enum {
+    DEFUPD_PROXY_BASIC = 1,
+    DEFUPD_PROXY_DIGEST = 2,
+    DEFUPD_PROXY_NTLM = 4,
+    DEFUPD_PROXY_NEGOTIATE = 8 /**< Kerberos; the ticket is the process's. */
+};
+
+/** What to do about revoked server certificates. Values are ABI. */
+enum {
+    DEFUPD_REVOCATION_NONE = 0, /**< Nothing. */
+    DEFUPD_REVOCATION_SOFT = 1, /**< A revoked one is refused; a status that is missing or out of
+                                     date is accepted. */
+    DEFUPD_REVOCATION_HARD = 2  /**< The status must be known, too: by crl_file, or without one by
+                                     what the server staples. */
+};
+
+/** Where to read the repository, and the way there. Start from DEFUPD_SOURCE_INIT. Of secrets no
+ *  message or log line tells; the library's copies are overwritten when they are freed. */
 typedef struct defupd_source {
     uint32_t struct_size;     /**< Set by the INIT macro. */
     uint32_t flags;           /**< 0 */
@@ -71,11 +95,37 @@ typedef struct defupd_source {
                                    is accepted still; other roles are not forgiven. At most a
                                    year. */
     const char *url;          /**< Required: base URL (http, https, file). */
+    uint32_t kind;            /**< DEFUPD_SOURCE_*. */
+    uint32_t group;           /**< Of a relay: groups are asked in order of first appearance. */
+    uint32_t attempts;        /**< At each file. Default: 3 for a relay, the options' for a server.
+                                   A cut after progress does not count. At most 100. */
+    uint32_t proxy_methods;   /**< DEFUPD_PROXY_* bits. Default: basic and digest. */
+    uint32_t revocation;      /**< DEFUPD_REVOCATION_*. */
+    uint32_t reserved;        /**< 0 */
+    const char *object_url;   /**< Base URL of objects. Default: url. */
+    const char *auth;         /**< "USER:PASSWORD" for the host of url; for others what stands in
+                                   their URL. */
+    const char *bearer;       /**< A token for that host, instead of auth. */
+    const char *proxy;        /**< Like the options' proxy, for this source alone; "": none.
+                                   Default: the options'. */
+    const char *proxy_auth;   /**< "USER:PASSWORD" for the proxy. */
+    const char *no_proxy;     /**< Hosts, domains (".example.org") and networks ("10.0.0.0/8") that
+                                   are asked without it, separated by commas or blanks; "*": all. */
+    const char *addresses;    /**< "HOST:PORT:ADDRESS[,ADDRESS...]", several separated by blanks:
+                                   addresses to use instead of the name server's. A proxy that
+                                   resolves names itself does not know them. */
+    const char *ca_file;      /**< PEM file with the CAs to trust. Default: the options'. */
+    const char *pinned_key;   /**< "sha256//BASE64[;sha256//BASE64...]": the server must have one of
+                                   these public keys, beside a certificate that holds. */
+    const char *client_cert;  /**< PEM file with the certificate to show to the host of url. */
+    const char *client_key;   /**< PEM file with its key. Default: client_cert has it, too. */
+    const char *crl_file;     /**< PEM file with revocation lists, of each CA in the chain. */
 } defupd_source;
 
-#define DEFUPD_SOURCE_INIT                       \
-    {                                            \
-        (uint32_t)sizeof(defupd_source), 0, 0, 0 \
+#define DEFUPD_SOURCE_INIT                                                                        \
+    {                                                                                             \
+        (uint32_t)sizeof(defupd_source), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0                                                                                  \
     }
 
 /** What a product is asked or told. Values are ABI. */
@@ -124,11 +174,14 @@ typedef defupd_code (*defupd_hook_fn)(void *user, const defupd_hook *hook, defup
 
 /** Bits of defupd_client_options.flags. Values are ABI. */
 enum {
-    DEFUPD_CLIENT_METERED = 1,         /**< Bytes are dear: where something is installed, no full
-                                            bundle is fetched (DEFUPD_REASON_METERED,
-                                            DEFUPD_E_BUDGET). */
-    DEFUPD_CLIENT_REMOVE_WITHDRAWN = 2 /**< What is withdrawn, and nothing will replace, is removed:
-                                            the next generation is without the component. */
+    DEFUPD_CLIENT_METERED = 1,          /**< Bytes are dear: where something is installed, no full
+                                             bundle is fetched (DEFUPD_REASON_METERED,
+                                             DEFUPD_E_BUDGET). */
+    DEFUPD_CLIENT_REMOVE_WITHDRAWN = 2, /**< What is withdrawn, and nothing will replace, is
+                                             removed: the next generation is without the component.
+                                         */
+    DEFUPD_CLIENT_RELAYS_ONLY = 4       /**< Where source_list has relays, its servers are not
+                                             asked. */
 };
 
 /**
@@ -154,8 +207,10 @@ typedef struct defupd_client_options {
     const char *state_dir;       /**< Required, absolute. Made by the first call that changes it. */
     const char *const *sources; /**< Base URLs (http, https, file), tried in order, NULL-terminated.
                                      NULL: only calls that need no network work. */
-    const char *proxy;          /**< URL of a proxy for all sources. Default: none; the environment
-                                     is not read. */
+    const char *proxy;          /**< URL of a proxy for all sources (http, https, socks5, socks5h;
+                                     HOST:PORT, with USER:PASSWORD@ if need be), or "env": what the
+                                     environment says (http_proxy, https_proxy, all_proxy,
+                                     no_proxy). Default: none; the environment is not read. */
     const char *ca_file;        /**< PEM file with the CAs to trust instead of the system's. */
     const char *const *components; /**< Names to keep up to date, NULL-terminated. NULL: all that
                                       the repository offers. */
@@ -182,21 +237,25 @@ typedef struct defupd_client_options {
     const defupd_source *const *source_list; /**< Instead of `sources`, NULL-terminated. */
     defupd_hook_fn on_hook;                  /**< Default: nobody is asked. */
     void *hook_user;                         /**< Handed to on_hook. */
-    uint64_t bytes_per_day;  /**< Object bytes that calls on this store may fetch in one day (UTC);
-                                  a release that costs more than is left waits, with
-                                  DEFUPD_E_BUDGET. What was begun is completed, and a repair is
-                                  counted only. Default 0: no limit, and nothing is counted. */
-    uint64_t interval_s;     /**< Of a schedule's attempts: by it status tells what is due, and
-                                  one failure among successes from failing. Default 0: there is no
-                                  schedule. */
-    int64_t next_on_success; /**< Unix seconds of the attempt after this call, for status, */
-    int64_t next_on_failure; /**< ... by how it ends. Default 0: what is known is kept. */
+    uint64_t bytes_per_day;   /**< Object bytes that calls on this store may fetch in one day (UTC);
+                                   a release that costs more than is left waits, with
+                                   DEFUPD_E_BUDGET. What was begun is completed, and a repair is
+                                   counted only. Default 0: no limit, and nothing is counted. */
+    uint64_t interval_s;      /**< Of a schedule's attempts: by it status tells what is due, and
+                                   one failure among successes from failing. Default 0: there is no
+                                   schedule. */
+    int64_t next_on_success;  /**< Unix seconds of the attempt after this call, for status, */
+    int64_t next_on_failure;  /**< ... by how it ends. Default 0: what is known is kept. */
+    uint64_t max_bytes_per_s; /**< Of all downloads. Default 0: no limit. At least 1024. */
+    uint32_t keep_alive_s;    /**< An idle connection is kept open through firewalls by a probe in
+                                   each such time. Default 60. */
+    uint32_t retry_delay_ms;  /**< Between two attempts at a source. Default 0. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                    \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */

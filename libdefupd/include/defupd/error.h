@@ -48,6 +48,8 @@ typedef enum defupd_code {
     DEFUPD_E_TLS_CLIENT_CERT = -2121, /**< Client certificate was refused or cannot be used. */
     DEFUPD_E_INTERCEPTED = -2122,     /**< Something between answers in the source's place. */
     DEFUPD_E_COOL_DOWN = -2123,       /**< Source asked to be left alone for a while. */
+    DEFUPD_E_TLS_EXPIRED = -2124,     /**< Server's certificate is out of date. */
+    DEFUPD_E_TLS_NAME = -2125,        /**< Server's certificate is for another name. */
 
     /* -22xx: trust (TUF). */
     DEFUPD_E_SIGNATURE = -2200,        /**< Not enough valid signatures. */
@@ -153,7 +155,8 @@ typedef enum defupd_group {
 typedef struct defupd_error {
     defupd_code code;
     int sys_errno;                          /**< errno where it failed, 0 when none was involved. */
-    const char *origin;                     /**< "store/activate.c:61"; static, for bug reports. */
+    const char *origin;                     /**< "store/activate.c"; static, for bug reports. */
+    int line;                               /**< Line of it. */
     char message[DEFUPD_ERROR_MESSAGE_MAX]; /**< English, UTF-8, one line: what and where. */
 } defupd_error;
 
