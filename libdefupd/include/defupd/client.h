@@ -493,7 +493,8 @@ enum {
 /** How a step went. Values are ABI. */
 enum { DEFUPD_STEP_PASS = 0, DEFUPD_STEP_FAIL = 1, DEFUPD_STEP_SKIPPED = 2 };
 
-/** One step of defupd_client_doctor(). Borrowed, with all strings, for the duration of the callback.
+/** One step of defupd_client_doctor(). Borrowed, with all strings, for the duration of the
+ * callback.
  */
 typedef struct defupd_step {
     uint32_t struct_size;
