@@ -437,7 +437,14 @@ certificates() {
     fails 69 TLS_VERIFY tls 'issued by "CN = test CA"'
     policy "$(server_of "$tls")$ca<pinned-key>sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</pinned-key>"
     fails 69 TLS_PIN tls
-    policy "$(server_of "${url/http:/https:}")$ca"
+    port=$(free_port) # one that greets in clear text
+    /usr/bin/python3 -c 'import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    server.accept()[0].sendall(b"220 hello\r\n")' "$port" &
+    servers+=($!)
+    listens "$port"
+    policy "$(server_of "https://127.0.0.1:$port")$ca"
     fails 69 TLS tls
     serve old
     policy "$(server_of "$tls")$ca"
