@@ -219,11 +219,10 @@ static void a_setting_of_a_later_version_is_refused_and_named(void)
 
 static void credentials_never_come_into_a_message(void)
 {
-    T_SAME(
-        says(IN("proxy", "<url>http://me:secret@proxy:3128</url>")),
-        "p.xml:2: url 'http://***@proxy:3128' is not a proxy's URL; allowed: none, env, or "
-        "SCHEME://HOST:PORT (http, https, socks5, socks5h), without user and password "
-        "(auth-file)");
+    T_SAME(says(IN("proxy", "<url>http://me:secret@proxy:3128</url>")),
+           "p.xml:2: url 'http://***@proxy:3128' is not a proxy's URL; allowed: none, env, or "
+           "SCHEME://HOST:PORT (http, https, socks5, socks5h), without user and password "
+           "(auth-file)");
     T_CHECK(strstr(says(IN("proxy", "<url>http://p:1</url><auth-file>me:secret</auth-file>")),
                    "secret") == NULL);
     T_CHECK(strstr(says(IN("report", "<url>https://me:secret@h/a@b</url>")), "secret") == NULL);
