@@ -124,7 +124,7 @@ static void every_default_of_the_table_is_allowed(void)
     for (const struct ag_setting *at = ag_settings; at->path != NULL; at++) {
         if (at->standard != NULL && !ag_value_read(at, at->standard, &number)) {
             printf("# %s: %s\n", at->path, at->standard);
-            T_CHECK(!"a default that is not allowed");
+            T_CHECK(false && "a default that is not allowed");
         }
         T_CHECK(at->type == AG_GROUP || at->min <= at->max);
         T_CHECK(ag_setting_find(at->path) == at); /* and no path twice */
