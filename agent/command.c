@@ -134,6 +134,12 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "send what waits for the policy's report URL, now",
       "Events and the posture of each run wait in STATE/outbox until the receiver has taken them. "
       "Every run sends what is due; this does not wait for the end of a back-off." },
+    { AG_CMD_DOCTOR, AG_WORDS_NONE, AG_CMD_ANSWERS, 0, "doctor", "",
+      "what is wrong on the way to the sources, step by step",
+      "For each source: addresses, connection, proxy, TLS with its certificate, HTTP, signed "
+      "metadata, clock; each pass, fail or skipped, with milliseconds and advice. One request like "
+      "an update's, so what fails here fails there. Changes nothing. Exits with 0 when no step "
+      "failed, else with the first failure's code." },
     { AG_CMD_PREFLIGHT, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_CSV),
       "preflight", "", "would an update work here: a look at all it needs",
       "Configuration, permissions, disk space, clock, trusted root, each source (asked for real, "

@@ -70,6 +70,7 @@ enum ag_command_id {
     AG_CMD_POSTURE,
     AG_CMD_WHY,
     AG_CMD_DELIVER,
+    AG_CMD_DOCTOR,
     AG_CMD_PREFLIGHT,
     AG_CMD_CLUSTER_CHECK,
     AG_CMD_SUPPORT_BUNDLE,

@@ -196,6 +196,33 @@ static defupd_code auth_check(const char *path, const char *line, size_t count, 
     return DEFUPD_OK;
 }
 
+/* *line holds `count` bytes, of which the first *length are the credentials. */
+static defupd_code auth_line(const char *path, uid_t owner, char **line, size_t *count,
+                             size_t *length, defupd_error *err)
+{
+    defupd_code rc;
+    int fd;
+
+    AG_TRY(auth_open(path, owner, &fd, err));
+    AG_TRY(read_fd(fd, "proxy-auth-file", path, AUTH_MAX, line, count, err));
+    rc = auth_check(path, *line, *count, length, err);
+    if (rc == DEFUPD_OK)
+        return rc;
+    explicit_bzero(*line, *count);
+    free(*line);
+    *line = NULL;
+    return rc;
+}
+
+defupd_code ag_auth_read(const char *path, uid_t owner, char **text, defupd_error *err)
+{
+    size_t count, length = 0;
+
+    AG_TRY(auth_line(path, owner, text, &count, &length, err));
+    (*text)[length] = '\0'; /* a line end, or the NUL past the end */
+    return DEFUPD_OK;
+}
+
 defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char **url,
                           defupd_error *err)
 {
@@ -204,15 +231,14 @@ defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char
     char *line = NULL, *out, *at;
     size_t count, length = 0;
     defupd_code rc;
-    int fd;
 
     if (strchr(host, '@') != NULL)
         return AG_FAIL(err, DEFUPD_E_INVALID,
                        "--proxy has credentials already: leave them or --proxy-auth-file away");
-    AG_TRY(auth_open(path, owner, &fd, err));
-    AG_TRY(read_fd(fd, "proxy-auth-file", path, AUTH_MAX, &line, &count, err));
-    rc = auth_check(path, line, count, &length, err);
-    out = rc == DEFUPD_OK ? malloc(strlen(proxy) + 3 * length + 16) : NULL;
+    rc = auth_line(path, owner, &line, &count, &length, err);
+    if (rc != DEFUPD_OK)
+        return rc;
+    out = malloc(strlen(proxy) + 3 * length + 16);
     if (out != NULL) {
         const char *colon = memchr(line, ':', length);
 
@@ -222,7 +248,7 @@ defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner, char
         at = encode(at, colon + 1, length - (size_t)(colon + 1 - line));
         (void)sprintf(at, "@%s", host);
         *url = out;
-    } else if (rc == DEFUPD_OK) {
+    } else {
         rc = AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
     }
     explicit_bzero(line, count);

@@ -29,6 +29,10 @@ DEFUPD_MUST_CHECK defupd_code ag_file_keep(const char *option, const char *path,
 DEFUPD_MUST_CHECK defupd_code ag_proxy_auth(const char *proxy, const char *path, uid_t owner,
                                             char **url, defupd_error *err);
 
+/* The line of such a file, "USER:PASSWORD", yours to blank and free(). The same errors. */
+DEFUPD_MUST_CHECK defupd_code ag_auth_read(const char *path, uid_t owner, char **text,
+                                           defupd_error *err);
+
 /* The path from the root on, yours to free(). DEFUPD_E_IO, DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code ag_path_absolute(char **out, const char *path, defupd_error *err);
 

@@ -235,6 +235,8 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return add_roles(doc, result);
     if (id == AG_CMD_WHY)
         return result->why.status == NULL || ag_why_json(doc, &result->why);
+    if (id == AG_CMD_DOCTOR)
+        return ag_doctor_json(doc, &result->doctor);
     if (id == AG_CMD_DELIVER)
         return ag_json_number(doc, "sent", result->delivery.sent) &&
                ag_json_number(doc, "dropped", result->delivery.dropped) &&

@@ -489,6 +489,7 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
     case AG_CMD_WHY:
+    case AG_CMD_DOCTOR:
     case AG_CMD_PREFLIGHT:
     case AG_CMD_CLUSTER_CHECK:
     case AG_CMD_SUPPORT_BUNDLE:
@@ -517,6 +518,8 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         status_text(out, result, now);
     else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
         ag_why_text(out, &result->why, now);
+    else if (args->command->id == AG_CMD_DOCTOR)
+        ag_doctor_text(out, &result->doctor);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);
     else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)

@@ -60,21 +60,6 @@ static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args
     return proxy != NULL ? keep_text(&setup->proxy, proxy, err) : DEFUPD_OK;
 }
 
-/* A file that policy names cannot be used: say which setting is to be mended. */
-static defupd_code at_setting(const struct ag_value *value, defupd_code rc, defupd_error *err)
-{
-    char text[DEFUPD_ERROR_MESSAGE_MAX];
-    const char *rest = err->message;
-    const int sys_errno = err->sys_errno;
-
-    if (strncmp(rest, "--", 2) == 0 && strstr(rest, ": ") != NULL)
-        rest = strstr(rest, ": ") + 2; /* the option of the same meaning */
-    (void)snprintf(text, sizeof text, "%s", rest);
-    rc = AG_FAIL(err, rc, "%s:%ld: %s: %s", value->file, value->line, value->setting->path, text);
-    err->sys_errno = sys_errno;
-    return rc;
-}
-
 /* The store has a root of its own since its first contact; the policy's is not needed any more. */
 static bool has_root(const struct ag_setup *setup)
 {
@@ -97,7 +82,7 @@ static defupd_code policy_proxy(struct ag_setup *setup, const struct ag_owner *o
     defupd_code rc;
     int fd;
 
-    if (url == NULL)
+    if (url == NULL || strcmp(url, "none") == 0)
         return DEFUPD_OK;
     if (auth == NULL)
         return keep_text(&setup->proxy, url, err);
@@ -106,7 +91,7 @@ static defupd_code policy_proxy(struct ag_setup *setup, const struct ag_owner *o
         (void)close(fd);
         rc = ag_proxy_auth(url, auth->text, owner->uid, &setup->proxy, err);
     }
-    return rc == DEFUPD_OK ? rc : at_setting(auth, rc, err);
+    return rc == DEFUPD_OK ? rc : ag_at_setting(auth, rc, err);
 }
 
 static bool asks_sources(const struct ag_args *args)
@@ -114,7 +99,8 @@ static bool asks_sources(const struct ag_args *args)
     const enum ag_command_id id = args->command->id;
 
     return id == AG_CMD_CHECK || id == AG_CMD_UPDATE || id == AG_CMD_FORCEUPDATE ||
-           id == AG_CMD_DOWNLOAD || (id == AG_CMD_VERIFY && ag_given(args, AG_OPT_REPAIR));
+           id == AG_CMD_DOWNLOAD || id == AG_CMD_DOCTOR ||
+           (id == AG_CMD_VERIFY && ag_given(args, AG_OPT_REPAIR));
 }
 
 /* What the policy names and the command line does not, with the operator's rights, too. Only for
@@ -134,15 +120,17 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
         (network || args->command->id == AG_CMD_TRUST || args->command->id == AG_CMD_IMPORT)) {
         rc = read_root(setup, root->text, err);
         if (rc != DEFUPD_OK && (args->trust_reset || !has_root(setup)))
-            return at_setting(root, rc, err);
+            return ag_at_setting(root, rc, err);
         setup->root_name = root->text;
     }
     if (ca != NULL && setup->ca_file == NULL && (network || reports)) {
         rc = ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca->text, ag_owner_is_other(owner),
                           &setup->ca_fd, &setup->ca_file, err);
         if (rc != DEFUPD_OK)
-            return at_setting(ca, rc, err);
+            return ag_at_setting(ca, rc, err);
     }
+    if (network && setup->force.policy != NULL)
+        AG_TRY(ag_ways_read(&setup->ways, setup->force.policy, owner, err));
     return setup->proxy == NULL && network ? policy_proxy(setup, owner, err) : DEFUPD_OK;
 }
 
@@ -150,15 +138,14 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
 static defupd_code set_options(defupd_client_options *options, struct ag_setup *setup,
                                const struct ag_args *args, defupd_error *err)
 {
-    AG_TRY(ag_map_options(&setup->map, options, setup->force.policy, err));
+    AG_TRY(ag_map_options(&setup->map, options, setup->force.policy, &setup->ways,
+                          args->sources[0] != NULL ? args->sources : NULL, err));
     options->state_dir = setup->state_dir;
     options->trusted_root = setup->trusted_root;
     options->trusted_root_bytes = setup->trusted_root_bytes;
     options->trusted_root_name = setup->root_name;
-    if (args->sources[0] != NULL) {
+    if (args->sources[0] != NULL && options->source_list == NULL)
         options->sources = args->sources;
-        options->source_list = NULL;
-    }
     options->proxy = setup->proxy;
     options->ca_file = setup->ca_file;
     if (args->engines[0] != NULL)
@@ -218,6 +205,7 @@ void ag_setup_free(struct ag_setup *setup)
     free(setup->archive);
     free(setup->proxy);
     ag_map_free(&setup->map);
+    ag_ways_free(&setup->ways);
     ag_force_free(&setup->force);
     *setup = (struct ag_setup){ .ca_fd = -1, .archive_fd = -1 };
 }

@@ -23,6 +23,7 @@ struct ag_setup {
     int archive_fd;        /* -1: none */
     const char *root_name; /* what messages call trusted_root */
     struct ag_force force; /* the policy in force */
+    struct ag_ways ways;
     struct ag_map map;
     struct ag_report_settings report; /* what policy says of reports */
 };

@@ -22,6 +22,7 @@ void ag_result_free(struct ag_result *result)
     }
     free(result->damage);
     free(result->roles);
+    ag_doctor_free(&result->doctor);
     defupd_report_free(result->report);
     defupd_status_free(result->status);
     defupd_listing_free(result->listing);

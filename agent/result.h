@@ -14,6 +14,7 @@
 #include "options.h"
 #include "report/deliver.h"
 #include "report/why.h"
+#include "support/doctor.h"
 
 /* A damaged file as verify told it. */
 struct ag_damage {
@@ -49,6 +50,7 @@ struct ag_result {
     struct ag_role *roles;
     size_t role_count;
     struct ag_why why; /* of `why`; its status NULL for other commands */
+    struct ag_doctor doctor;
     struct ag_delivery delivery;
     defupd_error why_error; /* why there is no plan in it */
     struct ag_agent agent;  /* of `status` and `posture` */

@@ -266,6 +266,7 @@ static defupd_code call(struct run *run, defupd_error *err)
         return defupd_client_status(client, &result->status, err);
     case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_DELIVER: return deliver(run, true, err);
+    case AG_CMD_DOCTOR: return defupd_client_doctor(client, ag_doctor_step, &result->doctor, err);
     case AG_CMD_TRUST:
         return args->trust_reset ? defupd_client_trust_reset(client, err)
                                  : defupd_client_trust_show(client, ag_result_role, result, err);

@@ -91,6 +91,7 @@ defupd_code ag_err_set(defupd_error *err, defupd_code code, int sys_errno, const
     err->sys_errno = sys_errno;
     err->origin = origin;
     err->line = line;
+    err->reserved = 0;
     va_start(args, format);
     (void)vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);

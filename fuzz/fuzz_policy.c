@@ -51,6 +51,7 @@ static void use(const struct ag_policy *policy)
                               .from = AG_FORCE_FILE,
                               .path = (char *)(uintptr_t) "/p.xml" };
     const struct ag_override none = { 0 };
+    const struct ag_ways no_ways = { 0 };
     defupd_error err = { 0 };
     struct ag_map map;
     char *text = NULL;
@@ -58,7 +59,7 @@ static void use(const struct ag_policy *policy)
     FILE *out = open_memstream(&text, &size);
 
     FUZZ_CHECK(out != NULL);
-    FUZZ_CHECK(ag_map_options(&map, &options, policy, &err) == DEFUPD_OK);
+    FUZZ_CHECK(ag_map_options(&map, &options, policy, &no_ways, NULL, &err) == DEFUPD_OK);
     ag_map_free(&map);
     ag_compile_print(out, policy);
     FUZZ_CHECK(ag_policy_show(out, &force, &none, true, &err) == DEFUPD_OK);

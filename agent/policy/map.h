@@ -4,6 +4,7 @@
 #define AG_POLICY_MAP_H
 
 #include "policy/policy.h"
+#include "policy/way.h"
 #include "report/report.h"
 
 /* What the options point to; lives as long as they. */
@@ -16,13 +17,18 @@ struct ag_map {
     const defupd_licence **licences;
     const char **components;
     char **engines;
+    char **texts; /* made of several settings */
+    size_t text_count;
 };
 
-/* Set what the policy (NULL: none) says; options that it does not speak of stay as they are. Files
- * that it names are the caller's business: trusted root, CA file, the proxy's credentials. `map` is
- * freed by ag_map_free() in either case. DEFUPD_E_NOMEM. */
+/* Set what the policy (NULL: none) says; options that it does not speak of stay as they are.
+ * Trusted root, CA file and proxy of all sources are the caller's business. `ways`: files of the
+ * sources; its count is 0 when nobody will ask them. `named`: URLs instead of the policy's sources,
+ * NULL: none. `map` is freed by ag_map_free() in either case. DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code ag_map_options(struct ag_map *map, defupd_client_options *options,
-                                             const struct ag_policy *policy, defupd_error *err);
+                                             const struct ag_policy *policy,
+                                             const struct ag_ways *ways, const char *const *named,
+                                             defupd_error *err);
 /* What reports need to know. Strings are the policy's. */
 void ag_map_report(struct ag_report_settings *settings, const struct ag_force *force);
 void ag_map_free(struct ag_map *map);

@@ -41,6 +41,30 @@
         path, AG_WORD, flags, 0, 0, 0, standard, words, text \
     }
 
+#define METHODS "password basic digest ntlm negotiate"
+#define REVOCATION "off best-effort required"
+
+/* The way to a source, where it differs from what the sections proxy and tls say. */
+#define WAY(group)                                                                                \
+    VALUE(group "/auth-file", AG_PATH, SECRET, NULL,                                              \
+          "File with credentials for the host, one line USER:PASSWORD."),                         \
+        VALUE(group "/proxy", AG_PROXY, 0, NULL,                                                  \
+              "Proxy on the way there, instead of the common "                                    \
+              "one."),                                                                            \
+        VALUE(group "/proxy-auth-file", AG_PATH, SECRET, NULL,                                    \
+              "File with that proxy's credentials."),                                             \
+        WORDS(group "/proxy-method", 0, "password", METHODS, "How to log in at that proxy."),     \
+        LIST(group "/bypass", AG_TEXT, 0, 64,                                                     \
+             "Host, domain or network that is asked without that proxy."),                        \
+        VALUE(group "/ca-file", AG_PATH, FILE_, NULL, "Certificate authorities to trust there."), \
+        LIST(group "/pinned-key", AG_TEXT, 0, 8, "Public key that is right there."),              \
+        VALUE(group "/client-certificate", AG_PATH, FILE_, NULL,                                  \
+              "Client certificate to show there."),                                               \
+        VALUE(group "/client-key", AG_PATH, SECRET, NULL, "Its private key."),                    \
+        VALUE(group "/crl-file", AG_PATH, 0, NULL, "Revocation lists of the authorities there."), \
+        WORDS(group "/revocation", 0, NULL, REVOCATION,                                           \
+              "What to do about revoked certificates there.")
+
 #define HOOK(kind, when)                                                                           \
     GROUP("hooks/" kind, MANY, 16, when),                                                          \
         VALUE("hooks/" kind "/command", AG_PATH, NEEDED, NULL,                                     \
@@ -80,29 +104,20 @@ const struct ag_setting ag_settings[] = {
     GROUP("sources", 0, 0, "Where the repository is read: groups of relays, then servers."),
     GROUP("sources/relays", MANY, 16, "Relays that are equally good: asked in random order."),
     NUMBER("sources/relays/attempts", AG_COUNT, 0, 1, 100, "3",
-           "Attempts at relays of this group before what comes next."),
+           "Attempts at each relay, and each file. A cut after progress does not count."),
     NUMBER("sources/relays/offline-grace", AG_DURATION, 0, 0, 90 * DAY, "PT0S",
            "How long after their expiry timestamp and snapshot are still taken from here."),
     LIST("sources/relays/relay", AG_URL, NEEDED, 64, "Base URL of a relay."),
+    WAY("sources/relays"),
     VALUE("sources/fallback-to-servers", AG_BOOL, 0, "yes",
           "Ask the servers when no relay will do. Without relays, they are asked in any case."),
     GROUP("sources/server", MANY, 32, "A server; servers are asked in this order."),
     VALUE("sources/server/url", AG_URL, NEEDED, NULL, "Base URL of the repository."),
     NUMBER("sources/server/offline-grace", AG_DURATION, 0, 0, 90 * DAY, "PT0S",
            "How long after their expiry timestamp and snapshot are still taken from here."),
-    VALUE("sources/server/objects", AG_URL, LATER, NULL, "Base URL of objects, if another."),
-    LIST("sources/server/address", AG_ADDRESS, LATER, 16, "Address to use instead of the name's."),
-    VALUE("sources/server/auth-file", AG_PATH, LATER | SECRET, NULL,
-          "File with credentials for this server, one line USER:PASSWORD."),
-    VALUE("sources/server/proxy", AG_PROXY, LATER, NULL, "Proxy for this server."),
-    VALUE("sources/server/proxy-auth-file", AG_PATH, LATER | SECRET, NULL,
-          "File with that proxy's credentials."),
-    VALUE("sources/server/ca-file", AG_PATH, LATER | FILE_, NULL,
-          "Certificate authorities for this server."),
-    LIST("sources/server/pinned-key", AG_TEXT, LATER, 8, "Public key of this server."),
-    VALUE("sources/server/client-certificate", AG_PATH, LATER | FILE_, NULL,
-          "Client certificate for this server."),
-    VALUE("sources/server/client-key", AG_PATH, LATER | SECRET, NULL, "Its private key."),
+    VALUE("sources/server/objects", AG_URL, 0, NULL, "Base URL of objects, if another."),
+    LIST("sources/server/address", AG_ADDRESS, 0, 16, "Address to use instead of the name's."),
+    WAY("sources/server"),
 
     GROUP("transfer", 0, 0, "How to download."),
     NUMBER("transfer/connect-timeout", AG_DURATION, 0, 1, 10 * MINUTE, "PT10S",
@@ -120,26 +135,34 @@ const struct ag_setting ag_settings[] = {
            "Most bytes of objects that are fetched in a day (UTC). 0: no limit."),
     VALUE("transfer/metered", AG_BOOL, 0, "no",
           "The connection costs by the byte: no full bundle where a version is installed."),
-    NUMBER("transfer/retry-delay", AG_DURATION, LATER, 0, HOUR, NULL,
+    NUMBER("transfer/retry-delay", AG_DURATION, 0, 0, HOUR, "PT0S",
            "Time between two attempts at a source."),
-    NUMBER("transfer/keep-alive", AG_DURATION, LATER, 0, HOUR, NULL,
-           "How long an idle connection is kept."),
-    NUMBER("transfer/bandwidth", AG_SIZE, LATER, 0, TIB, "0", "Bytes per second. 0: no limit."),
+    NUMBER("transfer/keep-alive", AG_DURATION, 0, 1, HOUR, "PT1M",
+           "An idle connection is kept open through firewalls by a probe each such time."),
+    NUMBER("transfer/bandwidth", AG_SIZE, 0, 0, TIB, "0",
+           "Most bytes per second, at least 1K. 0: no limit."),
 
-    GROUP("proxy", 0, 0, "Proxy for all sources. The environment is not read."),
-    VALUE("proxy/url", AG_PROXY, 0, NULL, "http://HOST:PORT, without credentials."),
+    GROUP("proxy", 0, 0, "Proxy for all sources. The environment counts only where env says so."),
+    VALUE("proxy/url", AG_PROXY, 0, NULL, "The proxy, without credentials."),
     VALUE("proxy/auth-file", AG_PATH, SECRET, NULL,
           "File with the proxy's credentials, one line USER:PASSWORD, mode 0600."),
-    LIST("proxy/bypass", AG_TEXT, LATER, 64, "Host or domain that is asked without the proxy."),
+    WORDS("proxy/method", 0, "password", METHODS,
+          "How to log in at it; password: basic or digest, as it likes."),
+    LIST("proxy/bypass", AG_TEXT, 0, 64,
+         "Host, domain (example.org) or network (10.0.0.0/8) that is asked without the proxy."),
 
     GROUP("tls", 0, 0, "TLS of all sources."),
     VALUE("tls/ca-file", AG_PATH, FILE_, NULL,
           "PEM file with the certificate authorities to trust instead of the system's."),
-    LIST("tls/pinned-key", AG_TEXT, LATER, 8, "Public key that a server must have."),
-    VALUE("tls/client-certificate", AG_PATH, LATER | FILE_, NULL, "Client certificate."),
-    VALUE("tls/client-key", AG_PATH, LATER | SECRET, NULL, "Its private key."),
-    WORDS("tls/revocation", LATER, "off", "off best-effort required",
-          "Whether a server's certificate is looked up as revoked."),
+    LIST("tls/pinned-key", AG_TEXT, 0, 8,
+         "sha256//BASE64 of a public key that a server may have, and no other."),
+    VALUE("tls/client-certificate", AG_PATH, FILE_, NULL, "PEM file with the client certificate."),
+    VALUE("tls/client-key", AG_PATH, SECRET, NULL, "Its private key."),
+    VALUE("tls/crl-file", AG_PATH, 0, NULL,
+          "PEM file with revocation lists of all authorities in the chain."),
+    WORDS("tls/revocation", 0, "off", REVOCATION,
+          "What to do about revoked server certificates. best-effort: refuse them, accept what is "
+          "not known or out of date. required: refuse that, too."),
 
     GROUP("trust", 0, 0, "Whom to believe."),
     VALUE("trust/root", AG_PATH, FILE_, NULL,

@@ -267,6 +267,21 @@ static bool is_url(const char *text, bool file, bool proxy)
     return host > 0 && (!proxy || rest[host] == '\0' || rest[host + 1] == '\0');
 }
 
+/* Credentials are in a file of their own. */
+static bool is_proxy(const char *text)
+{
+    if (strcmp(text, "none") == 0 || strcmp(text, "env") == 0)
+        return true;
+    /* The same form by another scheme. */
+    if (strncmp(text, "socks5h:", 8) == 0 || strncmp(text, "socks5:", 7) == 0) {
+        char other[URL_MAX_ + 8];
+
+        return snprintf(other, sizeof other, "http%s", strchr(text, ':')) < URL_MAX_ &&
+               is_url(other, false, true);
+    }
+    return is_url(text, false, true);
+}
+
 static bool is_address(const char *text)
 {
     struct in6_addr ignored;
@@ -307,7 +322,7 @@ bool ag_value_read(const struct ag_setting *setting, const char *text, uint64_t 
     case AG_ACCOUNT: return is_name(text, true);
     case AG_URL: return is_url(text, true, false);
     case AG_HTTP: return is_url(text, false, false);
-    case AG_PROXY: return is_url(text, false, true);
+    case AG_PROXY: return is_proxy(text);
     case AG_PATH: return is_path(text);
     case AG_ADDRESS: return is_address(text);
     case AG_TEXT: return text[0] != '\0' && strlen(text) < PATH_MAX_;
@@ -431,7 +446,8 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
         text = "http://HOST/... or https://HOST/..., without user, password, '?', '#'";
         break;
     case AG_PROXY:
-        text = "http://HOST:PORT or https://HOST:PORT, without user and password (auth-file)";
+        text = "none, env, or SCHEME://HOST:PORT (http, https, socks5, socks5h), without user and "
+               "password (auth-file)";
         break;
     case AG_PATH: text = "/..., below 4096 bytes, no control characters"; break;
     case AG_ADDRESS: text = "192.0.2.1 or 2001:db8::1"; break;

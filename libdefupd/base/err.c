@@ -42,6 +42,7 @@ defupd_code du_err_set(defupd_error *err, defupd_code code, int sys_errno, const
     err->sys_errno = sys_errno;
     err->origin = origin;
     err->line = line;
+    err->reserved = 0;
     memcpy(err->message, message, sizeof message);
     return code;
 }

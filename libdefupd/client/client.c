@@ -262,6 +262,15 @@ defupd_code defupd_client_unhold(defupd_client *client, const char *component, d
     return du_hold(&client->ctx, component, DU_UNHOLD, 0, err);
 }
 
+defupd_code defupd_client_doctor(defupd_client *client, defupd_step_fn on_step, void *user,
+                                 defupd_error *error)
+{
+    ENTER(client, error);
+    if (on_step == NULL)
+        return DU_FAIL(err, DEFUPD_E_INVALID, "%s: on_step is NULL", __func__);
+    return du_doctor(&client->ctx, on_step, user, err);
+}
+
 defupd_code defupd_client_clean(defupd_client *client, uint64_t *bytes, defupd_error *error)
 {
     uint64_t freed = 0;

@@ -109,6 +109,23 @@ DEFUPD_MUST_CHECK defupd_code du_fetch_memory(struct du_fetch *fetch, size_t sou
                                               struct du_fetch_file *file, struct du_buf *body,
                                               defupd_error *err);
 
+/* What is seen of a request on its way; strings "" when there was nothing to see. */
+struct du_probe {
+    bool local, secure, proxied; /* a folder; https; through a proxy */
+    bool connected, ready;       /* ... and the request went out */
+    char addresses[512], peer[80];
+    char tls[32];                                /* "TLSv1.3" */
+    char subject[128], issuer[128], expires[40]; /* of the server's certificate */
+    unsigned waived;                             /* what of its revocation status is not known */
+    int64_t date;                                /* of the answer, Unix seconds; -1: none */
+    uint64_t resolve_ms, connect_ms, tls_ms, http_ms, total_ms;
+    const char *proxy; /* borrowed from `fetch` */
+};
+/* du_fetch_memory() with eyes open. Errors: the same. */
+DEFUPD_MUST_CHECK defupd_code du_fetch_probe(struct du_fetch *fetch, size_t source,
+                                             struct du_fetch_file *file, struct du_buf *body,
+                                             struct du_probe *probe, defupd_error *err);
+
 /* Which source gave which bytes of a file that is being fetched. */
 #define DU_PIECES_MAX 64
 struct du_pieces {

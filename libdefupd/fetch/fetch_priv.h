@@ -60,6 +60,7 @@ struct du_fetch {
     void *failed_user;
     du_fetch_cool_fn on_cool, on_aside;
     void *cool_user;
+    struct du_probe *probe; /* NULL: nobody looks on */
 };
 
 /* Where the bytes of an accepted answer go. Both may refuse, which ends the transfer. */
@@ -147,8 +148,15 @@ DEFUPD_MUST_CHECK defupd_code du_tls_check_list(const struct du_fetch *fetch,
 /* After a refused certificate: say whose it was, and know who intercepts. Asks the server for it by
  * a connection over which nothing is sent. */
 defupd_code du_tls_explain(const struct du_source *source, defupd_error *err);
+/* A field of the server's own certificate, "" when it has none. Borrowed from curl. */
+const char *du_certificate_field(CURL *curl, const char *name);
 /* A product that inspects traffic and names itself in `text`; NULL: none that we know. Static. */
 const char *du_product_in(const char *text);
+
+/* probe.c: before and after a request that somebody looks on at. */
+void du_probe_arm(const struct du_fetch *fetch, const struct du_source *source);
+void du_probe_note(const struct du_fetch *fetch, const struct du_source *source, bool ready,
+                   int64_t date);
 
 /* crl.c */
 /* Is a certificate (PEM) on one of the lists (PEM, any number)? Who signed them is not looked at.

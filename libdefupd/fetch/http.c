@@ -10,8 +10,9 @@
 
 #include "fetch/fetch_priv.h"
 
-#define DRAIN_MAX 65536  /* body of an error page that we swallow to keep the connection */
-#define POLL_MS 200      /* longest wait between two looks at ticks and time-outs */
+#define DRAIN_MAX 65536 /* body of an error page that we swallow to keep the connection */
+#define POLL_MS 200     /* longest wait between two looks at ticks and time-outs */
+#define NO_CERT "SSL certificate"
 #define HEADER_MAX 65536 /* bytes of one answer's header */
 
 /* One request and its answer: redirects make several of a du_get. */
@@ -21,12 +22,13 @@ struct hop {
     struct du_get *get;
     const char *shown; /* URL for people */
     defupd_error *err;
-    defupd_code stop; /* why a callback ended the transfer; err is filled */
-    CURLcode rc;      /* curl's, when it is over */
-    bool asked;       /* If-None-Match was sent */
-    bool ready;       /* the connection stands, the request goes out */
-    bool begun;       /* the sink has been told */
-    bool cut;         /* ended on purpose in the middle of a body that nobody wants */
+    defupd_code stop;       /* why a callback ended the transfer; err is filled */
+    CURLcode rc;            /* curl's, when it is over */
+    bool asked;             /* If-None-Match was sent */
+    bool wants_certificate; /* so says the answer's page */
+    bool ready;             /* the connection stands, the request goes out */
+    bool begun;             /* the sink has been told */
+    bool cut;               /* ended on purpose in the middle of a body that nobody wants */
     uint64_t begun_ms;
     uint64_t last_ms; /* when something last came from the other side */
     uint64_t span_ms; /* when the span began in which enough must come; 0: nothing has come yet */
@@ -213,6 +215,10 @@ static size_t on_body(char *bytes, size_t one, size_t count, void *user)
     (void)one;
     came(hop, count);
     if (!carries_file(hop, status)) {
+        /* nginx accepts any client or none, and says in a page what it thinks of it. */
+        hop->wants_certificate =
+            hop->wants_certificate ||
+            (status == 400 && memmem(bytes, count, NO_CERT, sizeof NO_CERT - 1));
         hop->drained += count;
         hop->cut = hop->drained > DRAIN_MAX;
         return hop->cut ? 0 : count;
@@ -472,6 +478,10 @@ static defupd_code judge_status(struct hop *hop, long status, char **next)
     if (hop->answer.product != NULL && hop->source->via == NULL)
         return DU_FAIL(hop->err, DEFUPD_E_INTERCEPTED, "%s: HTTP %ld from %s, which stands between",
                        hop->shown, status, hop->answer.product);
+    if (hop->wants_certificate)
+        return DU_FAIL(hop->err, DEFUPD_E_TLS_CLIENT_CERT,
+                       "%s: HTTP %ld: the server wants another client certificate", hop->shown,
+                       status);
     code = du_status_code(hop->source, status, hop->answer.by_proxy);
     if (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_DOWNLOAD)
         return DU_FAIL(hop->err, code, "%s: through proxy %s: HTTP %ld", hop->shown,
@@ -585,7 +595,11 @@ static defupd_code one_hop(struct du_fetch *fetch, struct du_get *get, const cha
         !prepare_hop(&hop, url, get->from > 0 ? range : NULL, headers))
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a transfer");
 
+    if (fetch->probe != NULL)
+        du_probe_arm(fetch, get->source);
     hop.rc = du_http_perform(get->source, NULL);
+    if (fetch->probe != NULL)
+        du_probe_note(fetch, get->source, hop.ready, hop.answer.date);
     rc = judge(&hop, &out->next);
     out->again = once_more(&hop, rc);
 

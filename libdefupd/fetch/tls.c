@@ -171,8 +171,7 @@ const char *du_product_in(const char *text)
     return NULL;
 }
 
-/* A field of the server's own certificate, "" when it has none. Borrowed from curl. */
-static const char *certificate_field(CURL *curl, const char *name)
+const char *du_certificate_field(CURL *curl, const char *name)
 {
     const size_t length = strlen(name);
     struct curl_certinfo *chain = NULL;
@@ -207,6 +206,7 @@ defupd_code du_tls_explain(const struct du_source *source, defupd_error *err)
     SET(CURLOPT_SSLCERT, NULL);
     SET(CURLOPT_SSLKEY, NULL);
     SET(CURLOPT_ERRORBUFFER, NULL);
+    SET(CURLOPT_VERBOSE, 0L);
     SET(CURLOPT_RESOLVE, source->addresses);
     SET(CURLOPT_CERTINFO, 1L);
     if (source->given != NULL && source->given->crl_file != NULL)
@@ -216,7 +216,7 @@ defupd_code du_tls_explain(const struct du_source *source, defupd_error *err)
 #undef SET
     if (!ok || du_http_perform(source, curl) != CURLE_OK)
         return first.code;
-    issuer = certificate_field(curl, "Issuer");
+    issuer = du_certificate_field(curl, "Issuer");
     product = du_product_in(issuer);
     if (product != NULL)
         return DU_FAIL(err, DEFUPD_E_INTERCEPTED,

@@ -173,7 +173,7 @@ void du_bind_options(const struct du_run *run, struct du_refresh_options *option
         options->source = du_import_name(run->import);
     }
     options->pin_name = from->trusted_root_name;
-    if (!run->read_only)
+    if (!run->read_only || run->pins)
         options->pin = (struct du_bytes){ from->trusted_root, (size_t)from->trusted_root_bytes };
 }
 

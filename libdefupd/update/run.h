@@ -61,6 +61,7 @@ struct du_run {
     size_t source;            /* whose metadata is in use */
     int trust_dir;            /* -1 until opened */
     bool read_only;           /* saves are left out: no lock is held */
+    bool pins;                /* ... but the options' root counts as if one was */
     bool contact;             /* a source gave metadata that verified */
     struct du_part *part;
     size_t parts;

@@ -52,6 +52,9 @@ DEFUPD_MUST_CHECK defupd_code du_status(struct du_context *ctx, defupd_status **
 DEFUPD_MUST_CHECK defupd_code du_list(struct du_context *ctx, const char *component,
                                       defupd_listing **listing, defupd_error *err);
 
+DEFUPD_MUST_CHECK defupd_code du_doctor(struct du_context *ctx, defupd_step_fn on_step, void *user,
+                                        defupd_error *err);
+
 /* --- admin.c --- */
 enum du_hold_change { DU_HOLD, DU_PIN, DU_UNHOLD };
 DEFUPD_MUST_CHECK defupd_code du_hold(struct du_context *ctx, const char *component,

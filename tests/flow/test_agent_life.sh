@@ -209,12 +209,21 @@ a_stopped_worker_does_not_keep_the_agent_from_ending() {
 }
 
 a_killed_agent_takes_its_worker_along_and_the_next_one_updates() {
+    killed_with_worker CONT
+}
+
+# Even a sleeper must not keep the store.
+also_a_stopped_worker_goes_with_its_agent() {
+    killed_with_worker STOP
+}
+
+killed_with_worker() {
     gated_source 'objects/*'
     policy_is
     start_agent
     until_true [ -e open.met ]
     one=$(worker)
-    kill -STOP "$one" # even a sleeper must not keep the store
+    kill -"$1" "$one"
     d update >joined 2>&1 </dev/null &
     joined=$!
     until_true clients_are 1
@@ -224,6 +233,7 @@ a_killed_agent_takes_its_worker_along_and_the_next_one_updates() {
     status=$?
     [ $status = 69 ] || fail "who waited ends with $status: $(cat joined)"
     until_true [ ! -e "/proc/$one" ]
+    ! grep -q 'STALLED\|CANCELLED' state/log/update.log || fail "it was left to itself: $(cat state/log/update.log)"
     : >open
     [ -e state/agent.sock ] || fail "there is no stale socket to meet"
     start_agent
@@ -403,6 +413,7 @@ for t in by_a_real_policy_it_polls_and_tells_who_is_outdated a_bad_policy_keeps_
     a_stopped_worker_is_ended_when_its_time_is_over \
     a_stopped_worker_does_not_keep_the_agent_from_ending \
     a_killed_agent_takes_its_worker_along_and_the_next_one_updates \
+    also_a_stopped_worker_goes_with_its_agent \
     a_stopped_agent_goes_on_where_it_was a_second_agent_is_refused wrong_use_is_explained \
     back_off_and_retry_after_outlive_a_restart a_damaged_state_means_due_now \
     nothing_is_left_behind_by_many_runs the_service_manager_is_told; do

@@ -99,12 +99,46 @@ static defupd_code call(const char *name, defupd_client *client, const defupd_re
     return fail(fake.call_code, error);
 }
 
+static void note_if(char *line, size_t size, const char *name, const char *text)
+{
+    const size_t used = strlen(line);
+
+    if (text != NULL)
+        (void)snprintf(line + used, size - used, " %s=%s", name, text);
+}
+
+static void note_source(const defupd_source *source)
+{
+    char line[1000] = "";
+
+    note_if(line, sizeof line, "objects", source->object_url);
+    note_if(line, sizeof line, "auth", source->auth);
+    note_if(line, sizeof line, "proxy", source->proxy);
+    note_if(line, sizeof line, "proxy-auth", source->proxy_auth);
+    note_if(line, sizeof line, "no-proxy", source->no_proxy);
+    note_if(line, sizeof line, "addresses", source->addresses);
+    note_if(line, sizeof line, "ca", source->ca_file);
+    note_if(line, sizeof line, "pin", source->pinned_key);
+    note_if(line, sizeof line, "cert", source->client_cert);
+    note_if(line, sizeof line, "key", source->client_key);
+    note_if(line, sizeof line, "crl", source->crl_file);
+    if (source->kind == DEFUPD_SOURCE_RELAY)
+        note_call("relay %s grace=%llu group=%u attempts=%u methods=%u revocation=%u%s",
+                  source->url, (unsigned long long)source->offline_grace_s, source->group,
+                  source->attempts, source->proxy_methods, source->revocation, line);
+    else if (source->proxy_methods != 0 || source->revocation != 0 || line[0] != '\0')
+        note_call("source %s grace=%llu methods=%u revocation=%u%s", source->url,
+                  (unsigned long long)source->offline_grace_s, source->proxy_methods,
+                  source->revocation, line);
+    else
+        note_call("source %s grace=%llu", source->url, (unsigned long long)source->offline_grace_s);
+}
+
 /* What a policy sets. */
 static void note_lists(const defupd_client_options *options)
 {
     for (size_t i = 0; options->source_list != NULL && options->source_list[i] != NULL; i++)
-        note_call("source %s grace=%llu", options->source_list[i]->url,
-                  (unsigned long long)options->source_list[i]->offline_grace_s);
+        note_source(options->source_list[i]);
     for (size_t i = 0; options->components != NULL && options->components[i] != NULL; i++)
         note_call("component %s", options->components[i]);
     for (size_t i = 0; options->rules != NULL && options->rules[i] != NULL; i++) {
@@ -136,6 +170,10 @@ defupd_code defupd_client_open(defupd_client **client, const defupd_client_optio
     for (size_t i = 0; options->engines != NULL && options->engines[i] != NULL; i++)
         note_call("engine %s", options->engines[i]);
     note_lists(options);
+    if (options->max_bytes_per_s != 0)
+        note_call("rate=%llu keep-alive=%u retry-delay=%u flags=%u",
+                  (unsigned long long)options->max_bytes_per_s, options->keep_alive_s,
+                  options->retry_delay_ms, options->flags);
     if (fake.read_ca && options->ca_file != NULL) {
         FILE *file = fopen(options->ca_file, "r");
         char text[16] = "";
@@ -253,6 +291,22 @@ defupd_code defupd_client_trust_reset(defupd_client *client, defupd_error *error
 {
     (void)client;
     note_call("trust reset");
+    return fail(fake.call_code, error);
+}
+
+defupd_code defupd_client_doctor(defupd_client *client, defupd_step_fn on_step, void *user,
+                                 defupd_error *error)
+{
+    const defupd_step step = { .struct_size = sizeof step,
+                               .step = DEFUPD_STEP_RESOLVE,
+                               .source = "http://h",
+                               .name = "resolve",
+                               .text = "192.0.2.1",
+                               .duration_ms = 3,
+                               .advice = "" };
+
+    (void)client;
+    on_step(user, &step);
     return fail(fake.call_code, error);
 }
 

@@ -69,11 +69,12 @@ static void numbers_and_flags_reach_the_library(void)
         "<withdrawn-without-replacement>remove</withdrawn-without-replacement>");
     struct ag_policy *policy = calloc(1, sizeof *policy);
     struct ag_findings findings = { 0 };
+    const struct ag_ways no_ways = { 0 };
     struct ag_map map;
     defupd_error err = { 0 };
 
     T_OK(ag_policy_read(policy, "p", text, strlen(text), &findings, &err), &err);
-    T_OK(ag_map_options(&map, &options, policy, &err), &err);
+    T_OK(ag_map_options(&map, &options, policy, &no_ways, NULL, &err), &err);
     T_CHECK(options.connect_timeout_ms == 3000 && options.stall_timeout_ms == 4000);
     T_CHECK(options.total_timeout_ms == 2592000000u && options.attempts == 5);
     T_CHECK(options.max_tree_bytes == 1u << 30 && options.budget_bytes == 6u << 20);
@@ -85,57 +86,57 @@ static void numbers_and_flags_reach_the_library(void)
     ag_findings_free(&findings);
 }
 
-/* The n-th source of the last run's calls. */
-static const char *nth_source(int n)
+static void relays_and_servers_have_their_ways(void)
 {
-    static char line[128];
-    const char *at = CALLS();
-
-    for (int i = 0; at != NULL && i <= n; i++)
-        at = strstr(at + (i > 0), "source ");
-    (void)snprintf(line, sizeof line, "%.*s", at != NULL ? (int)strcspn(at, "\n") : 0, at);
-    return line;
-}
-
-static void relays_come_first_by_lot_and_as_often_as_attempts_say(void)
-{
-    bool seen[3] = { false };
+    char text[2500], here[300];
 
     start();
-    put_file("p.xml", POLICY("<sources><server><url>http://s/</url></server><relays>"
-                             "<attempts>5</attempts><offline-grace>PT1H</offline-grace>"
-                             "<relay>http://r0/</relay><relay>http://r1/</relay>"
-                             "<relay>http://r2/</relay></relays></sources>"));
-    for (int round = 0; round < 200 && !(seen[0] && seen[1] && seen[2]); round++) {
-        char first[128], second[128];
-
-        T_CHECK(RUN(WITH, "check") == 0);
-        (void)snprintf(first, sizeof first, "%s", nth_source(0));
-        (void)snprintf(second, sizeof second, "%s", nth_source(1));
-        seen[first[strlen("source http://r")] - '0'] = true;
-        T_CHECK(strcmp(first, second) != 0); /* another one, before one comes again */
-        T_SAME(nth_source(3), first);        /* round and round */
-        T_SAME(nth_source(4), second);       /* five attempts in all */
-        T_SAME(nth_source(5), "source http://s/ grace=0");
-        T_SAME(nth_source(6), "");
-    }
-    T_CHECK(seen[0] && seen[1] && seen[2]);
-}
-
-static void servers_are_left_out_when_policy_says_so(void)
-{
-    start();
-    put_file("p.xml", POLICY("<sources><relays><attempts>1</attempts><relay>http://r/</relay>"
-                             "</relays><fallback-to-servers>no</fallback-to-servers>"
-                             "<server><url>http://s/</url></server></sources>"));
+    if (getcwd(here, sizeof here) == NULL)
+        abort();
+    put_file("auth", "me:se cret\n");
+    put_file("cert", "C");
+    put_file("key", "K");
+    T_CHECK(chmod("auth", 0600) == 0 && chmod("key", 0600) == 0);
+    (void)snprintf(
+        text, sizeof text,
+        POLICY("<sources><fallback-to-servers>no</fallback-to-servers>"
+               "<server><url>https://s/</url><objects>http://o/</objects>"
+               "<address>192.0.2.1</address><address>2001:db8::1</address>"
+               "<auth-file>%s/auth</auth-file></server>"
+               "<relays><attempts>5</attempts><offline-grace>PT1H</offline-grace>"
+               "<relay>http://r0/</relay><relay>http://r1/</relay><proxy>none</proxy>"
+               "<client-certificate>%s/cert</client-certificate><client-key>%s/key</client-key>"
+               "<revocation>off</revocation></relays>"
+               "<relays><relay>http://r2/</relay><proxy>socks5h://p2:1080</proxy>"
+               "<proxy-auth-file>%s/auth</proxy-auth-file><proxy-method>ntlm</proxy-method>"
+               "<bypass>a</bypass><bypass>b</bypass></relays></sources>"
+               "<proxy><url>env</url><method>digest</method><bypass>near.example</bypass></proxy>"
+               "<tls><revocation>required</revocation><crl-file>%s/crl</crl-file>"
+               "<pinned-key>sha256//x</pinned-key><pinned-key>sha256//y</pinned-key></tls>"
+               "<transfer><retry-delay>PT2S</retry-delay><keep-alive>PT30S</keep-alive>"
+               "<bandwidth>64K</bandwidth></transfer>"),
+        here, here, here, here, here);
+    put_file("p.xml", text);
     T_CHECK(RUN(WITH, "check") == 0);
-    T_SAME(nth_source(0), "source http://r/ grace=0");
-    T_SAME(nth_source(1), "");
-    /* There is nothing to fall back from. */
-    put_file("p.xml", POLICY("<sources><fallback-to-servers>no</fallback-to-servers>"
-                             "<server><url>http://s/</url></server></sources>"));
-    T_CHECK(RUN(WITH, "check") == 0);
-    T_SAME(nth_source(0), "source http://s/ grace=0");
+    T_HAS(CALLS(), "proxy=env ");
+    T_HAS(CALLS(), "relay http://r0/ grace=3600 group=0 attempts=5 methods=0 revocation=0 proxy= ");
+    T_HAS(CALLS(), "relay http://r1/ grace=3600 group=0 attempts=5 ");
+    T_HAS(CALLS(), "relay http://r2/ grace=0 group=1 attempts=3 methods=4 revocation=2 "
+                   "proxy=socks5h://p2:1080 proxy-auth=me:se cret no-proxy=a,b "
+                   "pin=sha256//x;sha256//y crl=");
+    T_HAS(CALLS(), "source https://s/ grace=0 methods=2 revocation=2 objects=http://o/ "
+                   "auth=me:se cret no-proxy=near.example addresses=s:443:192.0.2.1,2001:db8::1 "
+                   "pin=sha256//x;sha256//y crl=");
+    T_HAS(CALLS(), "/cert key=");
+    T_HAS(CALLS(), "rate=65536 keep-alive=30 retry-delay=2000 flags=4");
+    /* What is told on the command line goes the way that is for all. */
+    T_CHECK(RUN(WITH, "--source", "http://b/", "check") == 0);
+    T_HAS(CALLS(), "source http://b/ grace=0 methods=2 revocation=2 no-proxy=near.example pin=");
+    T_CHECK(strstr(CALLS(), "https://s/") == NULL);
+    T_CHECK(chmod("key", 0644) == 0);
+    T_CHECK(RUN(WITH, "check") == 78);
+    T_HAS(ERR(), "p.xml:2: sources/relays/client-key: ");
+    T_CHECK(RUN(WITH, "status") == 0); /* asks nobody */
 }
 
 static void files_that_policy_names_are_opened_when_they_are_needed(void)
@@ -184,7 +185,7 @@ static void the_command_line_takes_the_place_of_settings(void)
                 "--engine", "e=1", "check") == 0);
     T_HAS(CALLS(), "proxy=http://q:2 ");
     T_HAS(CALLS(), "ring=slow ");
-    T_HAS(CALLS(), "source http://b/\nengine e=1\nrule tetra flags=1 ");
+    T_HAS(CALLS(), "engine e=1\nsource http://b/ grace=0\nrule tetra flags=1 ");
     T_CHECK(strstr(CALLS(), "http://a/") == NULL);
     T_CHECK(RUN(WITH, "--source", "http://b/", "--proxy", "http://q:2", "config", "show") == 0);
     T_HAS(OUT(), "sources ");
@@ -380,7 +381,7 @@ static void config_show_tells_where_each_value_comes_from(void)
     T_HAS(OUT(), "/p.xml\nSETTING ");
     T_HAS(OUT(), "schedule/interval              PT3H   ");
     T_HAS(OUT(), "/p.xml:2\n");
-    T_HAS(OUT(), "schedule/run-missed            yes    default\n");
+    T_HAS(OUT(), "schedule/run-missed            yes       default\n");
     T_HAS(OUT(), "components/component[a]        -      ");
     T_HAS(OUT(), "components/component[b]/pin    5      ");
     T_HAS(OUT(), "/p.d/x.xml:2\n");
@@ -491,8 +492,7 @@ int main(void)
 {
     T_RUN(every_setting_reaches_the_library);
     T_RUN(numbers_and_flags_reach_the_library);
-    T_RUN(relays_come_first_by_lot_and_as_often_as_attempts_say);
-    T_RUN(servers_are_left_out_when_policy_says_so);
+    T_RUN(relays_and_servers_have_their_ways);
     T_RUN(files_that_policy_names_are_opened_when_they_are_needed);
     T_RUN(the_command_line_takes_the_place_of_settings);
     T_RUN(a_good_policy_is_kept_and_goes_on_counting_when_the_file_is_bad);

@@ -479,6 +479,45 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_unhold(defupd_client *cli
                                                               const char *component,
                                                               defupd_error *error);
 
+/** Steps on the way to a source, in their order. Values are ABI. */
+enum {
+    DEFUPD_STEP_RESOLVE = 0,  /**< The host's addresses. */
+    DEFUPD_STEP_CONNECT = 1,  /**< A connection to one of them. */
+    DEFUPD_STEP_PROXY = 2,    /**< The proxy, where there is one, in place of the two. */
+    DEFUPD_STEP_TLS = 3,      /**< Version, certificate, issuer, expiry, revocation. */
+    DEFUPD_STEP_HTTP = 4,     /**< The timestamp's file. */
+    DEFUPD_STEP_METADATA = 5, /**< Signed by the trusted root, complete, not expired. */
+    DEFUPD_STEP_CLOCK = 6     /**< This machine's clock beside the source's. */
+};
+
+/** How a step went. Values are ABI. */
+enum { DEFUPD_STEP_PASS = 0, DEFUPD_STEP_FAIL = 1, DEFUPD_STEP_SKIPPED = 2 };
+
+/** One step of defupd_client_doctor(). Borrowed, with all strings, for the duration of the
+ * callback.
+ */
+typedef struct defupd_step {
+    uint32_t struct_size;
+    int32_t step;         /**< DEFUPD_STEP_RESOLVE to DEFUPD_STEP_CLOCK. */
+    int32_t result;       /**< DEFUPD_STEP_PASS, _FAIL or _SKIPPED. */
+    int32_t code;         /**< A defupd_code: why it failed. */
+    uint64_t duration_ms; /**< 0 also where it took no time of its own. */
+    const char *source;   /**< URL without credentials. */
+    const char *name;     /**< "resolve", "connect", "proxy", "tls", "http", "metadata", "clock". */
+    const char *text;     /**< What was seen, or what went wrong; one line. */
+    const char *advice;   /**< What a person can do; "" unless it failed. */
+} defupd_step;
+
+typedef void (*defupd_step_fn)(void *user, const defupd_step *step);
+
+/** Look at the way to each source step by step, by a request like any other. Changes nothing, takes
+ *  no lock. on_step is called for every step of every source.
+ *  @return DEFUPD_OK when no step failed, else the first failure's code. DEFUPD_E_NO_SOURCE
+ *  @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_doctor(defupd_client *client,
+                                                              defupd_step_fn on_step, void *user,
+                                                              defupd_error *error);
+
 /** Throw away downloads and staging. @param[out] bytes freed; may be NULL. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_clean(defupd_client *client, uint64_t *bytes,
                                                              defupd_error *error);

@@ -157,6 +157,7 @@ typedef struct defupd_error {
     int sys_errno;                          /**< errno where it failed, 0 when none was involved. */
     const char *origin;                     /**< "store/activate.c"; static, for bug reports. */
     int line;                               /**< Line of it. */
+    int reserved;                           /**< 0 */
     char message[DEFUPD_ERROR_MESSAGE_MAX]; /**< English, UTF-8, one line: what and where. */
 } defupd_error;
 
