@@ -16,6 +16,9 @@ PATH=$BUILD/agent:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH LC_ALL=C.UTF-8
 t_number=0
 t_failed=0
+# What tests of this file may leave for the next ones, to copy from.
+t_kept=$(mktemp -d "${TMPDIR:-/tmp}/defupd-test-XXXXXX") || exit 1
+trap 'rm -rf "$t_kept"' EXIT
 
 t_run() {
     local dir
