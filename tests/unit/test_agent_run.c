@@ -638,7 +638,7 @@ static void trust_shows_roles_and_keys(void)
 
 static void help_comes_from_the_table(void)
 {
-    char line[64];
+    char line[96];
 
     start(0);
     T_CHECK(RUN("help") == 0);
@@ -647,6 +647,8 @@ static void help_comes_from_the_table(void)
         (void)snprintf(line, sizeof line, "\n  %s ", ag_commands[i].name);
         T_CHECK(RUN("help") == 0);
         T_HAS(OUT(), line);
+        (void)snprintf(line, sizeof line, "  %s\n", ag_commands[i].brief);
+        T_HAS(OUT(), line); /* apart from what stands before it */
         T_CHECK(RUN(ag_commands[i].name, "--help") == 0);
         T_HAS(OUT(), ag_commands[i].brief + 1);
         T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
