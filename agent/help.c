@@ -6,8 +6,9 @@
 #include "command.h"
 #include "text.h"
 
-#define BRIEF_AT 24 /* the column of the short descriptions; a longer form has a line of its own \
-                     */
+#define BRIEF_AT                                                                    \
+    24 /* the column of the short descriptions; a longer form has a line of its own \
+        */
 
 static void option_help(FILE *out, const struct ag_option *option)
 {
