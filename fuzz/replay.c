@@ -2,8 +2,8 @@
 /*
  * replay CORPUS: gives a fuzz target every file of its corpus, then simple changes of each:
  * cut short at every length, every byte changed in a few ways, bytes left out and doubled. Large
- * files get as many changes at places chosen by a fixed seed; a quarter of it without DEFUPD_LONG.
- * TAP; an input that kills the program is named as it dies.
+ * files get as many changes at places chosen by a fixed seed; a quarter of it without DEFUPD_LONG
+ * and sanitizers. TAP; an input that kills the program is named as it dies.
  */
 #include "fuzz.h"
 
@@ -86,7 +86,8 @@ static void change_at(const char *name, uint8_t *data, size_t size, size_t at, u
 
 static void change(const char *name, uint8_t *data, size_t size)
 {
-    const unsigned share = getenv("DEFUPD_LONG") != NULL ? 1 : 4;
+    const bool all = getenv("DEFUPD_LONG") != NULL || __sanitizer_set_death_callback != NULL;
+    const unsigned share = all ? 1 : 4;
     uint64_t seed = 0x9e3779b97f4a7c15;
 
     if (size <= WHOLE_MAX / share) {
