@@ -26,6 +26,7 @@
 #include "support/cluster.h"
 #include "support/preflight.h"
 #include "text.h"
+#include "unable.h"
 #include "worker.h"
 
 #define READABLE 32 /* files and folders that a worker may read beside the system's */
@@ -546,8 +547,13 @@ static void attempt(struct run *run)
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code == DEFUPD_OK && run->worker.fd >= 0)
         result->code = confine(run, &result->err);
-    if (result->code != DEFUPD_OK)
+    if (result->code != DEFUPD_OK) {
+        (void)snprintf(who, sizeof who, "uid %u", (unsigned)run->asked_by);
+        if (run->client == NULL)
+            ag_unable(&run->args, &run->setup, run->worker.fd >= 0 ? run->worker.who : who,
+                      &result->err);
         return;
+    }
     tell_of_policy(run);
     run->setup.report.agent_runs = run->worker.fd >= 0;
     start_record(run, who, what);
