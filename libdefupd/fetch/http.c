@@ -401,6 +401,17 @@ static const struct du_site *owner_of(const struct du_source *source, const char
                : NULL;
 }
 
+/* With a ticket, an empty name asks curl to log in at all. */
+static const char *proxy_user_of(const struct du_source *source)
+{
+    if (source->via == NULL)
+        return NULL;
+    if (source->via->user == NULL && source->given != NULL &&
+        (source->given->proxy_methods & DEFUPD_PROXY_NEGOTIATE) != 0)
+        return "";
+    return source->via->user;
+}
+
 /* Set what differs from request to request. Lists and strings live until the request is over. */
 static bool prepare_hop(struct hop *hop, const char *url, const char *range,
                         const struct curl_slist *headers)
@@ -423,7 +434,7 @@ static bool prepare_hop(struct hop *hop, const char *url, const char *range,
     SET(CURLOPT_USERNAME, owner != NULL ? owner->user : NULL);
     SET(CURLOPT_PASSWORD, owner != NULL ? owner->password : NULL);
     SET(CURLOPT_PROXY, source->via != NULL ? source->via->url : "");
-    SET(CURLOPT_PROXYUSERNAME, source->via != NULL ? source->via->user : NULL);
+    SET(CURLOPT_PROXYUSERNAME, proxy_user_of(source));
     SET(CURLOPT_PROXYPASSWORD, source->via != NULL ? source->via->password : NULL);
     if (given != NULL && given->client_cert != NULL) {
         SET(CURLOPT_SSLCERT, owner != NULL ? given->client_cert : NULL);
@@ -497,6 +508,7 @@ static defupd_code judge(struct hop *hop, char **next)
     const struct du_source *source = hop->source;
     const long status = status_of(hop);
     const char *detail;
+    long reason = 0;
     defupd_code code;
 
     hop->get->status = status;
@@ -513,7 +525,10 @@ static defupd_code judge(struct hop *hop, char **next)
                                 code == DEFUPD_E_PROXY_DOWNLOAD))
         return DU_FAIL(hop->err, code, "%s: through proxy %s: %s", hop->shown, source->via->url,
                        detail);
-    (void)DU_FAIL(hop->err, code, "%s: %s", hop->shown, detail);
+    if (code == DEFUPD_E_CONNECT) /* curl tells of refused and unreachable alike */
+        (void)curl_easy_getinfo(source->curl, CURLINFO_OS_ERRNO, &reason);
+    errno = (int)reason;
+    (void)DU_FAIL_ERRNO(hop->err, code, "%s: %s", hop->shown, detail);
     return code == DEFUPD_E_TLS_VERIFY || code == DEFUPD_E_TLS_PIN
                ? du_tls_explain(source, hop->err)
                : code;
