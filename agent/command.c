@@ -153,8 +153,8 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "with another. Exits with 65 when there is one." },
     { AG_CMD_SUPPORT_BUNDLE, AG_WORDS_NONE, AG_CMD_ANSWERS | AG_CMD_NO_STORE, AG_BIT(AG_OPT_OUTPUT),
       "support-bundle", "-o FILE", "one tar.gz of logs, reports and policy, for support",
-      "Also a preflight, status, list, versions of all libraries and names in the store. Secrets "
-      "are left out; contents.txt in it tells what is there and what is not." },
+      "Also a preflight, a doctor's run, status, list, versions of all libraries and names in the "
+      "store. Secrets are left out; contents.txt in it tells what is there and what is not." },
     { AG_CMD_TRUST, AG_WORDS_TRUST, AG_CMD_ANSWERS | AG_CMD_LOGS, WAIT, "trust", "show|reset",
       "show the trusted keys, or pin a root anew",
       "show prints each trusted role with version, expiry and keys. reset pins the file of "

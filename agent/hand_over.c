@@ -101,7 +101,7 @@ static bool is_for_agent(const struct ag_args *args)
     const uint32_t own = AG_BIT(AG_OPT_SOURCE) | AG_BIT(AG_OPT_TRUSTED_ROOT) |
                          AG_BIT(AG_OPT_PROXY) | AG_BIT(AG_OPT_PROXY_AUTH_FILE) |
                          AG_BIT(AG_OPT_CA_FILE) | AG_BIT(AG_OPT_RING) | AG_BIT(AG_OPT_ENGINE) |
-                         AG_BIT(AG_OPT_WORKER);
+                         AG_BIT(AG_OPT_GRACE) | AG_BIT(AG_OPT_WORKER);
 
     return (args->given & own) == 0 && ag_ask_known(args->command->name);
 }

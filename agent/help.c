@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --help from the table. */
 #include <ctype.h>
+#include <string.h>
 
 #include "command.h"
 #include "text.h"
+
+#define BRIEF_AT                                                                    \
+    24 /* the column of the short descriptions; a longer form has a line of its own \
+        */
 
 static void option_help(FILE *out, const struct ag_option *option)
 {
@@ -38,7 +43,10 @@ void ag_help(FILE *out)
         char left[64];
 
         (void)snprintf(left, sizeof left, "%s %s", command->name, command->synopsis);
-        (void)fprintf(out, "  %-24s%s\n", left, command->brief);
+        if (strlen(left) < BRIEF_AT)
+            (void)fprintf(out, "  %-*s%s\n", BRIEF_AT, left, command->brief);
+        else
+            (void)fprintf(out, "  %s\n  %-*s%s\n", left, BRIEF_AT, "", command->brief);
     }
     (void)fputs("\nOptions, before or after the command:\n", out);
     options_help(out, AG_OPTS_COMMON);

@@ -299,8 +299,11 @@ static void status_header(FILE *out, const defupd_store_status *store, int64_t n
         ag_line(out, "At work       process %" PRIu64, store->busy_pid);
 }
 
-static void agent_line(FILE *out, const struct ag_agent *agent, int64_t now)
+/* The agent may have read another policy than this process: it waits for a reload. */
+static void agent_line(FILE *out, const struct ag_agent *agent, const char *policy_error,
+                       int64_t now)
 {
+    const size_t kept = sizeof agent->policy_error - 1; /* it may have been cut */
     char next[AG_WHEN] = "";
 
     if (!agent->running) {
@@ -312,8 +315,9 @@ static void agent_line(FILE *out, const struct ag_agent *agent, int64_t now)
     ag_line(out, "Agent         process %" PRId64 "%s%s%s%s", agent->pid,
             is_set(agent->doing) ? ", at work: " : "", agent->doing,
             is_set(next) ? ", next poll " : ", no polls", next);
-    if (is_set(agent->policy_error))
-        ag_line(out, "Policy        %s", agent->policy_error);
+    if (is_set(agent->policy_error) &&
+        (policy_error == NULL || strncmp(agent->policy_error, policy_error, kept) != 0))
+        ag_line(out, "Policy        not valid when the agent read it: %s", agent->policy_error);
 }
 
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
@@ -363,7 +367,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
     if (result->policy_error != NULL)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
-    agent_line(out, &result->agent, now);
+    agent_line(out, &result->agent, result->policy_error, now);
     /* A run that failed before it came to a component is told here. */
     if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;

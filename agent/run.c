@@ -9,6 +9,7 @@
 
 #include "confine.h"
 #include "fail.h"
+#include "files.h"
 #include "hand_over.h"
 #include "own_hook.h"
 #include "policy/config.h"
@@ -25,6 +26,7 @@
 #include "support/cluster.h"
 #include "support/preflight.h"
 #include "text.h"
+#include "unable.h"
 #include "worker.h"
 
 #define READABLE 32 /* files and folders that a worker may read beside the system's */
@@ -42,6 +44,7 @@ struct run {
     struct ag_result result;
     struct ag_progress progress;
     defupd_client *client;
+    char *archive;            /* absolute path of what is imported */
     FILE *out, *err;          /* standard output and error, or the service's */
     struct ag_worker worker;  /* fd is -1 without --worker */
     struct ag_handed handed;  /* to the service: then all was said there */
@@ -495,6 +498,8 @@ static defupd_code confine(const struct run *run, defupd_error *err)
 
     if (run->setup.ca_file != NULL)
         readable[count++] = run->setup.ca_file;
+    if (run->setup.archive != NULL) /* a folder's files are opened as they are wanted */
+        readable[count++] = run->setup.archive;
     for (size_t i = 0; (url = source_url(run, i)) != NULL && count < READABLE; i++) {
         char *path = file_source(url);
 
@@ -515,6 +520,13 @@ static bool hand_over(struct run *run)
 
     if (run->worker.fd >= 0)
         return false;
+    /* The agent's working directory is another one. */
+    if (run->args.command->id == AG_CMD_IMPORT) {
+        result->code = ag_path_absolute(&run->archive, run->args.words[0], &result->err);
+        if (result->code != DEFUPD_OK)
+            return true;
+        run->args.words[0] = run->archive;
+    }
     ag_hand_over(&run->handed, &run->args, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR);
     if (run->handed.refused)
         result->code = AG_FAIL(&result->err, run->handed.code, "%s", run->handed.text);
@@ -535,8 +547,13 @@ static void attempt(struct run *run)
         ag_prepare(&run->client, &run->setup, &run->args, on_event, on_log, run, &result->err);
     if (result->code == DEFUPD_OK && run->worker.fd >= 0)
         result->code = confine(run, &result->err);
-    if (result->code != DEFUPD_OK)
+    if (result->code != DEFUPD_OK) {
+        (void)snprintf(who, sizeof who, "uid %u", (unsigned)run->asked_by);
+        if (run->client == NULL)
+            ag_unable(&run->args, &run->setup, run->worker.fd >= 0 ? run->worker.who : who,
+                      &result->err);
         return;
+    }
     tell_of_policy(run);
     run->setup.report.agent_runs = run->worker.fd >= 0;
     start_record(run, who, what);
@@ -739,6 +756,7 @@ int ag_main(int argc, char **argv)
     ag_result_free(&run.result);
     defupd_client_close(run.client);
     ag_setup_free(&run.setup);
+    free(run.archive);
     ag_args_free(&run.args);
     ag_worker_close(&run.worker);
     for (int i = 1; i < argc && copy != NULL; i++)

@@ -19,6 +19,7 @@
 #include "policy/config.h"
 #include "report/seen.h"
 #include "result.h"
+#include "support/doctor.h"
 #include "support/pack.h"
 #include "support/preflight.h"
 #include "text.h"
@@ -265,6 +266,19 @@ static void add_preflight(struct bundle *bundle, const struct ag_preflight *pref
     memo_add(bundle, &memo, "preflight.txt");
 }
 
+static void add_doctor(struct bundle *bundle, const struct ag_doctor *doctor)
+{
+    struct memo memo;
+
+    if (doctor->count == 0) {
+        leave(bundle, "doctor.txt", "no source could be asked; preflight.txt tells why");
+        return;
+    }
+    if (memo_start(&memo) != NULL)
+        ag_doctor_text(memo.out, doctor);
+    memo_add(bundle, &memo, "doctor.txt");
+}
+
 static void add_logs(struct bundle *bundle)
 {
     static const char *const logs[] = { "update.log", "transfer.log", "relay.log", "events.jsonl" };
@@ -332,18 +346,26 @@ static void export_policy(const struct ag_args *args, struct memo *policy, struc
 static defupd_code write_bundle(struct bundle *bundle, const struct ag_args *args, int fd)
 {
     static struct ag_preflight preflight; /* some 40 KiB; the program has one thread */
+    struct ag_doctor doctor = { 0 };
     struct memo policy, errors;
     char when[AG_WHEN];
+    defupd_code rc;
 
     export_policy(args, &policy, &errors);
-    ag_preflight_run(&preflight, args); /* becomes the store's owner */
-    AG_TRY(ag_pack_open(&bundle->pack, fd, bundle->err));
+    ag_preflight_run(&preflight, &doctor, args); /* becomes the store's owner */
+    rc = ag_pack_open(&bundle->pack, fd, bundle->err);
+    if (rc != DEFUPD_OK) {
+        ag_doctor_free(&doctor);
+        return rc;
+    }
     (void)fprintf(bundle->list, "Made by defupd %s at %s.\nCredentials in URLs are blanked.\n\n",
                   defupd_version(), ag_time(when, bundle->now));
     add_versions(bundle);
     memo_add(bundle, &policy, "policy.xml");
     memo_add(bundle, &errors, "policy.messages");
     add_preflight(bundle, &preflight);
+    add_doctor(bundle, &doctor);
+    ag_doctor_free(&doctor);
     add_status(bundle);
     add_store(bundle);
     add_logs(bundle);

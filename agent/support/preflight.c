@@ -33,6 +33,7 @@
 /* One look at everything; `probe` is a client over an empty store of its own. */
 struct look {
     struct ag_preflight *preflight;
+    struct ag_doctor *doctor; /* NULL: not wanted */
     const struct ag_args *args;
     char *state_dir;
     struct ag_owner owner;
@@ -396,15 +397,21 @@ static void look_at_all(struct look *look)
     look_at_space(look);
     look_at_clock(look);
     look_at_trust(look);
-    if (rc == DEFUPD_OK)
+    if (rc == DEFUPD_OK) {
         look_at_sources(look);
+        if (look->doctor != NULL)
+            (void)!defupd_client_doctor(look->probe, ag_doctor_step, look->doctor, &err);
+    }
     look_at_leftovers(look);
     look_at_running(look);
 }
 
-void ag_preflight_run(struct ag_preflight *preflight, const struct ag_args *args)
+void ag_preflight_run(struct ag_preflight *preflight, struct ag_doctor *doctor,
+                      const struct ag_args *args)
 {
-    struct look look = { .preflight = preflight, .args = args, .setup.ca_fd = -1 };
+    struct look look = {
+        .preflight = preflight, .doctor = doctor, .args = args, .setup.ca_fd = -1
+    };
     const char *dir = args->value[AG_OPT_STATE_DIR];
     defupd_error err = { 0 };
 
@@ -515,7 +522,7 @@ int ag_preflight(const struct ag_args *args, FILE *out, FILE *errors)
     defupd_error err = { 0 };
     defupd_code rc;
 
-    ag_preflight_run(&preflight, args);
+    ag_preflight_run(&preflight, NULL, args);
     rc = ag_preflight_print(out, &preflight,
                             ag_given(args, AG_OPT_CSV)    ? AG_AS_CSV
                             : ag_given(args, AG_OPT_JSON) ? AG_AS_JSON

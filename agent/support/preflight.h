@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "options.h"
+#include "support/doctor.h"
 
 enum ag_verdict { AG_PASS, AG_WARN, AG_FAILS };
 
@@ -23,8 +24,10 @@ struct ag_preflight {
     size_t count;
 };
 
-/* Look. May become the store's owner, for good. */
-void ag_preflight_run(struct ag_preflight *preflight, const struct ag_args *args);
+/* Look, and let the doctor look at the same sources unless it is NULL. May become the store's
+ * owner, for good. */
+void ag_preflight_run(struct ag_preflight *preflight, struct ag_doctor *doctor,
+                      const struct ag_args *args);
 
 enum ag_preflight_form { AG_AS_TABLE, AG_AS_CSV, AG_AS_JSON };
 /* DEFUPD_E_NOMEM. */

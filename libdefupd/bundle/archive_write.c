@@ -33,10 +33,10 @@ void du_archive_writer_freep(struct du_archive_writer **writer)
     *writer = NULL;
     if (w == NULL)
         return;
-    if (w->archive != NULL) {
-        (void)archive_write_fail(w->archive); /* so that freeing it writes no more */
+    if (w->failed == DEFUPD_OK)
+        w->failed = DEFUPD_E_CANCELLED; /* so that freeing it writes no more */
+    if (w->archive != NULL)
         (void)archive_write_free(w->archive);
-    }
     archive_entry_free(w->entry);
     (void)ZSTD_freeCCtx(w->zstd);
     free(w->out);
@@ -68,23 +68,22 @@ static defupd_code deflate(struct du_archive_writer *w, const void *bytes, size_
     return DEFUPD_OK;
 }
 
+/* libarchive never hears of a failure: it would not free all that it has. Each of its callers here
+ * looks for one. */
 static la_ssize_t take(struct archive *archive, void *user, const void *bytes, size_t count)
 {
     struct du_archive_writer *w = user;
 
+    (void)archive;
     if (w->failed == DEFUPD_OK)
         w->failed =
             w->zstd != NULL ? deflate(w, bytes, count, ZSTD_e_continue) : out(w, bytes, count);
-    if (w->failed != DEFUPD_OK) {
-        archive_set_error(archive, EIO, "%s", w->err->message);
-        return -1;
-    }
     return (la_ssize_t)count;
 }
 
-static defupd_code archive_failed(const struct du_archive_writer *w)
+static defupd_code settle(const struct du_archive_writer *w, bool done)
 {
-    if (w->failed != DEFUPD_OK)
+    if (w->failed != DEFUPD_OK || done)
         return w->failed;
     if (archive_errno(w->archive) == ENOMEM || archive_error_string(w->archive) == NULL)
         return DU_FAIL(w->err, DEFUPD_E_NOMEM, "no memory to write an archive");
@@ -129,9 +128,9 @@ defupd_code du_archive_writer_new(struct du_archive_writer **out_writer, const s
     w->entry = archive_entry_new();
     if (w->archive == NULL || w->entry == NULL || (form == DU_ARCHIVE_TAR_ZST && !set_zstd(w)))
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to write an archive");
-    if (!set_form(w, form) || archive_write_set_bytes_per_block(w->archive, 0) != ARCHIVE_OK ||
-        archive_write_open(w->archive, w, NULL, take, NULL) != ARCHIVE_OK)
-        return archive_failed(w);
+    DU_TRY(settle(w, set_form(w, form) &&
+                         archive_write_set_bytes_per_block(w->archive, 0) == ARCHIVE_OK &&
+                         archive_write_open(w->archive, w, NULL, take, NULL) == ARCHIVE_OK));
     *out_writer = du_take(&w);
     return DEFUPD_OK;
 }
@@ -148,22 +147,20 @@ defupd_code du_archive_member(struct du_archive_writer *w, const char *path, uin
     archive_entry_set_mtime(w->entry, 0, 0); /* whoever looks at it: no date is the archive's */
     archive_entry_set_uid(w->entry, 0);
     archive_entry_set_gid(w->entry, 0);
-    return archive_write_header(w->archive, w->entry) == ARCHIVE_OK ? DEFUPD_OK : archive_failed(w);
+    return settle(w, archive_write_header(w->archive, w->entry) == ARCHIVE_OK);
 }
 
 defupd_code du_archive_put(struct du_archive_writer *w, const void *bytes, size_t count,
                            defupd_error *err)
 {
     w->err = err;
-    return archive_write_data(w->archive, bytes, count) == (la_ssize_t)count ? DEFUPD_OK
-                                                                             : archive_failed(w);
+    return settle(w, archive_write_data(w->archive, bytes, count) == (la_ssize_t)count);
 }
 
 defupd_code du_archive_finish(struct du_archive_writer *w, uint64_t *bytes, defupd_error *err)
 {
     w->err = err;
-    if (archive_write_close(w->archive) != ARCHIVE_OK)
-        return archive_failed(w);
+    DU_TRY(settle(w, archive_write_close(w->archive) == ARCHIVE_OK));
     if (w->zstd != NULL)
         DU_TRY(deflate(w, "", 0, ZSTD_e_end));
     *bytes = w->bytes;

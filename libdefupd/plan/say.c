@@ -167,6 +167,8 @@ void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struc
     case DEFUPD_REASON_HELD:
         if (c->facts->held_by_policy)
             du_say(plan, "policy holds %s", component);
+        else if (c->facts->pinned_by_policy) /* unhold would be refused */
+            du_say(plan, "policy pins %s to %llu", component, ULL(c->facts->pin));
         else
             du_say(plan, "%s is held; let it go with 'defupd unhold %s'", component, component);
         break;

@@ -85,7 +85,11 @@ a_bad_policy_keeps_the_one_before() {
     want 0 d update
     is_at 2 || fail "the last good policy is not in force"
     want 0 d status
+    says 'not valid when the agent read it: '
     says 'nonsense'
+    want 0 d --config "$PWD/policy.xml" status
+    says 'nonsense'
+    [ "$(grep -c '^Policy ' out)" = 1 ] || fail "the same is told twice: $(cat out)"
     write_policy '<schedule><enabled>no</enabled></schedule>'
     kill -HUP "$agent"
     until_true said 'policy:' 3

@@ -290,7 +290,6 @@ a_component_moves_to_its_own_role_for_clients_in_every_state() {
 passphrases_come_from_a_file_or_the_terminal() {
     (umask 077 && echo 'open sesame' >pass && echo wrong >wrong)
     publish key generate timestamp --passphrase-file pass
-    publish key generate snapshot --passphrase-file pass
     publish init --passphrase-file pass
     grep -q 'ENCRYPTED PRIVATE KEY' repo.keys/timestamp-*.pem || fail 'the key is not encrypted'
     publish refresh --passphrase-file pass

@@ -34,16 +34,22 @@ static atomic_bool watching, ended;
 static atomic_long after_fetch, most;
 static int staged_events, downloading_events;
 
+static void look(void)
+{
+    const long now = rss_anon_kib();
+    long before = atomic_load(&most);
+
+    while (now > before && !atomic_compare_exchange_weak(&most, &before, now))
+        ;
+}
+
 static void *watch(void *unused)
 {
-    const struct timespec nap = { .tv_nsec = 2000000 };
+    const struct timespec nap = { .tv_nsec = 400000 };
 
     while (!atomic_load(&ended)) {
-        if (atomic_load(&watching)) {
-            const long now = rss_anon_kib();
-            if (now > atomic_load(&most))
-                atomic_store(&most, now);
-        }
+        if (atomic_load(&watching))
+            look();
         (void)nanosleep(&nap, NULL);
     }
     return unused;
@@ -62,6 +68,7 @@ static void on_event(void *user, const defupd_event *event)
     if (event->phase == DEFUPD_PHASE_STAGE) {
         atomic_store(&watching, true);
         staged_events++;
+        look(); /* also where the other thread gets no time */
     }
 }
 
@@ -93,10 +100,14 @@ static void make_tree(void)
  * the small files; and new content that does not compress. */
 static void change_tree(void)
 {
+    const bool large = getenv("DEFUPD_LONG") != NULL;
+    const char *lines = large ? "2000000" : "1000000";
+
     T_CHECK(t_shell("cp -a tree next && cd next && "
-                    "{ tail -n 2000000 ../tree/list1; head -n -2000000 ../tree/list1; } | "
-                    "sed 's/00$/x/' >list1 && seq 4000000 | gzip -1n >packed && "
-                    "for f in small/*a; do echo changed >$f; done && rm small/*b") == 0);
+                    "{ tail -n %s ../tree/list1; head -n -%s ../tree/list1; } | "
+                    "sed 's/00$/x/' >list1 && seq %s | gzip -1n >packed && "
+                    "for f in small/*a; do echo changed >$f; done && rm small/*b",
+                    lines, lines, large ? "4000000" : "2000000") == 0);
 }
 
 static void publish(uint64_t version, const char *tree, const char *unused)
@@ -185,6 +196,8 @@ static void a_large_tree_is_merged_with_little_memory(void)
 {
     make_tree();
     T_CHECK(t_shell("cd tree && rm -f flat list2 list3 list4") == 0);
+    if (getenv("DEFUPD_LONG") == NULL)
+        T_CHECK(t_shell("cd tree && head -n 2600000 list1 >cut && mv cut list1") == 0);
     alone(publish, 1, "tree", "");
     alone(update, 1, "tree", "full");
     change_tree();

@@ -138,9 +138,9 @@ deltas_are_made_as_they_are_ordered() {
     want 64 publish refresh --deltas 1
 }
 
-# Three megabytes of text, so that making a delta takes a while.
+# A megabyte and a half of text, so that making a delta takes a while.
 large() {
-    [ -f rules/large ] || seq 1000000 1 1400000 >rules/large
+    [ -f rules/large ] || seq 1000000 1 1200000 >rules/large
 }
 
 interrupts_leave_the_repository_as_it_was() {
@@ -179,8 +179,8 @@ a_full_disk_leaves_the_repository_as_it_was() {
     want 0 publish add-release --level 1 rules 1 rules
     cp -a repo before
     sed -i 's/77$/78/' rules/large
-    # Files may grow to 1.5 MB: room for the bundle, and not for the tree that it holds.
-    want 74 bash -c 'trap "" XFSZ; ulimit -f 1500; exec defupd-publish --repo repo add-release --level 1 rules 2 rules'
+    # Files may grow to 0.8 MB: room for the bundle, and not for the tree that it holds.
+    want 74 bash -c 'trap "" XFSZ; ulimit -f 800; exec defupd-publish --repo repo add-release --level 1 rules 2 rules'
     says 'rules 2: delta from 1: '
     diff -r -x .lock before repo || fail 'something was left behind'
     want 0 publish add-release --level 1 rules 2 rules
@@ -189,9 +189,9 @@ a_full_disk_leaves_the_repository_as_it_was() {
 
 # Killed at any time: the repository verifies, and the next run goes on.
 a_killed_publisher_leaves_a_repository_that_verifies() {
-    local times=4 total at i old=0 new=0
+    local times=3 total at i old=0 new=0
     [ -z "${DEFUPD_LONG-}" ] || times=40
-    days 1 3
+    days 1 3 --deltas 0
     cp -a repo before
     day 4
     "$BUILD/tests/killat" 0 defupd-publish --repo repo add-release --level 1 --jobs 2 rules 4 rules >out 2>err ||

@@ -86,6 +86,24 @@ a_bad_policy_is_in_local_xml_until_it_is_mended() {
     [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 0 ] || fail "$(cat state/local.xml)"
 }
 
+a_file_that_cannot_be_used_is_in_the_reports_until_it_is_mended() {
+    a_repository
+    policy
+    want 0 d update
+    echo 'joe:TOPSECRET' >auth
+    chmod 644 auth
+    policy "<proxy><url>http://127.0.0.1:1</url><auth-file>$PWD/auth</auth-file></proxy>"
+    want 78 d update
+    says 'open to others'
+    [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 4294964693 ] || fail "$(cat state/local.xml)"
+    [ "$(jq -r .lasterror_name state/posture.json)" = POLICY_OWNER ] || fail "$(cat state/posture.json)"
+    tail -1 state/log/update.log | grep -q 'end: -2603 POLICY_OWNER: .*auth-file.*open to others' ||
+        fail "$(tail -3 state/log/update.log)"
+    policy
+    want 0 d update
+    [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 0 ] || fail "$(cat state/local.xml)"
+}
+
 policy_names_engines_components_and_debug_lines() {
     a_repository
     policy '<schedule><interval>PT20M</interval></schedule>' \
@@ -105,5 +123,6 @@ policy_names_engines_components_and_debug_lines() {
 t_run a_manager_that_was_away_gets_every_run_in_order
 t_run without_a_url_nothing_is_queued
 t_run a_bad_policy_is_in_local_xml_until_it_is_mended
+t_run a_file_that_cannot_be_used_is_in_the_reports_until_it_is_mended
 t_run policy_names_engines_components_and_debug_lines
 t_done

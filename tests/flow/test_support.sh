@@ -115,10 +115,11 @@ a_bundle_holds_what_support_asks_for_and_no_secret() {
     want 0 d --source "$url" support-bundle -o bundle.tar.gz
     says 'contents.txt'
     mkdir unpacked && tar -xzf bundle.tar.gz -C unpacked --strip-components=1
-    for file in contents.txt version.txt preflight.txt status.txt list.txt store.txt local.xml posture.json \
+    for file in contents.txt version.txt preflight.txt doctor.txt status.txt list.txt store.txt local.xml posture.json \
         metrics/defupd.prom log/update.log log/transfer.log log/events.jsonl schedule/alpha policy.xml; do
         [ -s "unpacked/$file" ] || fail "no $file: $(cat unpacked/contents.txt)"
     done
+    grep -q '^metadata  *pass' unpacked/doctor.txt || fail "no doctor's run: $(cat unpacked/doctor.txt)"
     ! grep -rqF TOPSECRET unpacked || fail "a secret is in $(grep -rlF TOPSECRET unpacked)"
     grep -qF 'http://*************@host/x' unpacked/log/update.log || fail "$(tail -1 unpacked/log/update.log)"
     grep -q 'left out  log/transfer.log.4: its beginning' unpacked/contents.txt || fail "$(cat unpacked/contents.txt)"
@@ -131,6 +132,8 @@ a_bundle_holds_what_support_asks_for_and_no_secret() {
     want 64 d support-bundle
     # a store that is not there is told about all the same
     want 0 defupd --state-dir "$PWD/none" support-bundle -o none.tar.gz
+    tar -xzf none.tar.gz -O --wildcards '*/contents.txt' | grep -q 'left out  doctor.txt: no source' ||
+        fail "nothing said of doctor.txt"
     tar -xzf none.tar.gz -O --wildcards '*/preflight.txt' | grep -q 'NO_ROOT' || fail "no preflight in it"
 }
 

@@ -25,11 +25,35 @@ make_rules() {
     printf 'two\n' >beta2/list
 }
 
-# make_repo DIR VERSION...: a repository with these releases of both components.
+# make_repo DIR VERSION...: a repository with these releases of both components. A new one is made
+# once for all tests of a file that want it under this name, of these trees: with the same keys.
 make_repo() {
+    local repo=$1 version trees=() kept
+    shift
+    if [ -d "$repo" ]; then
+        add_releases "$repo" "$@"
+        return
+    fi
+    for version in "$@"; do
+        trees+=("alpha$version" "beta$version")
+    done
+    kept=$(tar --sort=name --mtime=@0 -cf - "${trees[@]}" | sha256sum) || fail "no ${trees[*]}"
+    kept="$t_kept/${repo//\//_} ${deltas-} $* ${kept%% *}"
+    if [ ! -d "$kept" ]; then
+        want 0 defupd-publish --repo "$repo" init
+        add_releases "$repo" "$@"
+        mkdir "$kept"
+        cp -a "$repo" "$kept/repo"
+        cp -a "$repo.keys" "$kept/keys"
+    else
+        cp -a "$kept/repo" "$repo"
+        cp -a "$kept/keys" "$repo.keys"
+    fi
+}
+
+add_releases() { # DIR VERSION...
     local repo=$1 version
     shift
-    [ -d "$repo" ] || want 0 defupd-publish --repo "$repo" init
     for version in "$@"; do
         want 0 defupd-publish --repo "$repo" --level 3 ${deltas:+--deltas "$deltas"} add-release alpha "$version" "alpha$version"
         want 0 defupd-publish --repo "$repo" --level 3 ${deltas:+--deltas "$deltas"} add-release beta "$version" "beta$version"

@@ -51,8 +51,6 @@ static struct {
     int raise_times; /* the call gets as many signals, and ends as cancelled if one was passed on */
     int raise_signal;
     struct defupd_client client;
-    defupd_import import; /* of the last call */
-    char import_path[512];
 } fake;
 
 /* Appends a line to the file "calls": what the program asked of the library. */
@@ -222,8 +220,8 @@ defupd_code defupd_client_import(defupd_client *client, const defupd_import *imp
                                  const defupd_request *request, defupd_report **report,
                                  defupd_error *error)
 {
-    fake.import = *import;
-    (void)snprintf(fake.import_path, sizeof fake.import_path, "%s", import->path);
+    note_call("archive %s%s grace %llu", import->path, import->fd > 2 ? " open" : "",
+              (unsigned long long)import->grace_s);
     return call("import", client, request, report, error);
 }
 

@@ -147,8 +147,7 @@ static void hostile_texts_leave_every_report_well_formed(void)
         "\xed\xa0\x80 \xf4\x90\x80\x80",
         "a\x01\x08\x1b[2J\x7f",
         "\xef\xbf\xbe\xef\xbf\xbf",
-        "\xe2\x80\xae"
-        "abc",
+        "\xe2\x80\xae.abc",
         "\xc0\x80\xe0\x80\x80",
         "line\nbreak\ttab\r",
         "\\\"} 1\ndefupd_x 1",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole program over a library that does as it is told: calls, output, exit codes, reports. */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "agent_fake.h"
 #include "command.h"
@@ -406,6 +407,27 @@ static void each_kind_of_attempt_writes_reports_and_nothing_else_does(void)
     }
 }
 
+static void an_archive_is_opened_by_who_named_it_and_given_with_its_grace(void)
+{
+    char here[400], want[512];
+
+    start(0);
+    T_CHECK(getcwd(here, sizeof here) != NULL && t_shell("echo x >a.zip") == 0);
+    T_CHECK(RUN("--state-dir", ".", "import", "a.zip") == 0);
+    /* what reports call it does not depend on a folder */
+    (void)snprintf(want, sizeof want, "archive %s/a.zip open grace 1209600\n", here);
+    T_HAS(CALLS(), want);
+    T_CHECK(access("local.xml", F_OK) == 0);
+    T_CHECK(RUN("--state-dir", ".", "import", "--grace", "3", "a.zip") == 0);
+    T_HAS(CALLS(), "a.zip open grace 259200\n");
+    T_CHECK(RUN("--state-dir", ".", "import", "--grace=0", "a.zip") == 0);
+    T_HAS(CALLS(), "a.zip open grace 0\n");
+    T_CHECK(RUN("--state-dir", ".", "import", "nothing.zip") == 74);
+    T_HAS(ERR(), "nothing.zip: No such file");
+    T_CHECK(mkfifo("pipe", 0600) == 0); /* and nobody waits for who may write to it */
+    T_CHECK(RUN("--state-dir", ".", "import", "pipe") == 0);
+}
+
 static void a_verification_does_not_clear_a_failed_update(void)
 {
     start(0);
@@ -616,7 +638,7 @@ static void trust_shows_roles_and_keys(void)
 
 static void help_comes_from_the_table(void)
 {
-    char line[64];
+    char line[96];
 
     start(0);
     T_CHECK(RUN("help") == 0);
@@ -625,6 +647,8 @@ static void help_comes_from_the_table(void)
         (void)snprintf(line, sizeof line, "\n  %s ", ag_commands[i].name);
         T_CHECK(RUN("help") == 0);
         T_HAS(OUT(), line);
+        (void)snprintf(line, sizeof line, "  %s\n", ag_commands[i].brief);
+        T_HAS(OUT(), line); /* apart from what stands before it */
         T_CHECK(RUN(ag_commands[i].name, "--help") == 0);
         T_HAS(OUT(), ag_commands[i].brief + 1);
         T_CHECK(t_shell("awk 'length($0) > 80 { exit 1 }' out") == 0);
@@ -686,6 +710,7 @@ int main(void)
     T_RUN(json_is_events_by_line_and_then_the_result);
     T_RUN(local_xml_and_posture_follow_each_attempt);
     T_RUN(each_kind_of_attempt_writes_reports_and_nothing_else_does);
+    T_RUN(an_archive_is_opened_by_who_named_it_and_given_with_its_grace);
     T_RUN(a_verification_does_not_clear_a_failed_update);
     T_RUN(who_was_refused_because_another_is_at_work_writes_no_report);
     T_RUN(a_store_that_does_not_exist_gets_no_report);

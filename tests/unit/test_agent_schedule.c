@@ -78,7 +78,7 @@ static void wait_for_poll(struct host *host)
         const struct ag_due next = due(host);
 
         if (looks > 100 || next.boot == AG_NEVER || next.boot <= host->facts.now.boot) {
-            T_CHECK(!"a poll comes");
+            T_CHECK(false && "a poll comes");
             return;
         }
         pass(host, next.boot - host->facts.now.boot);
@@ -104,7 +104,7 @@ static void a_year_of_polls_keeps_to_the_slot(void)
         poll(&host);
         if ((host.facts.now.wall - 37 - 1234) % (2 * HOUR) != 0 ||
             (count > 0 && host.facts.now.wall - 37 - before != 2 * HOUR)) {
-            T_CHECK(!"every poll is at k * interval + slot, an interval after the last");
+            T_CHECK(false && "every poll is at k * interval + slot, an interval after the last");
             return;
         }
     }
@@ -161,7 +161,7 @@ static void windows_over_midnight_are_kept_for_a_year_and_when_clocks_change(voi
     for (const int64_t end = START + YEAR; host.facts.now.wall < end; count++) {
         wait_for_poll(&host);
         if (!in_the_night(host.facts.now.wall)) {
-            T_CHECK(!"every poll is in a window");
+            T_CHECK(false && "every poll is in a window");
             return;
         }
         poll(&host);
@@ -325,7 +325,7 @@ static void a_wall_clock_that_jumps_does_no_harm(void)
         wait_for_poll(&host);
         if (host.facts.now.boot - before < HOUR - 60 || host.facts.now.boot - before > 3 * HOUR) {
             printf("# after %u: %lld s\n", count, (long long)(host.facts.now.boot - before));
-            T_CHECK(!"polls are half to one and a half intervals apart");
+            T_CHECK(false && "polls are half to one and a half intervals apart");
             return;
         }
         poll(&host);

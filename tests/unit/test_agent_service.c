@@ -117,7 +117,7 @@ static void long_texts_come_in_parts(void)
 static struct ag_ask ask(const char *text)
 {
     char line[256], *words[AG_WORDS];
-    struct ag_ask result;
+    struct ag_ask result = { 0 };
     int count;
 
     (void)snprintf(line, sizeof line, "%s", text);

@@ -284,6 +284,7 @@ static void a_proxy_may_speak_tls_itself(void)
         DU_AUTO(server_stop) struct server proxy = server_squid(lines);
         DU_AUTO(server_stop) struct server liar = help_liar("x", "hello", NULL);
 
+        T_CHECK(proxy.pid > 0);
         (void)snprintf(url, sizeof url, "https://127.0.0.1:%d", port);
         only_right(url, liar.url, 0);
         T_CHECK(t_shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "

@@ -332,6 +332,20 @@ static void the_text_says_what_would_help(void)
     }
 }
 
+/* An advice to unhold would lead to a refusal. */
+static void what_is_held_here_and_pinned_by_policy_is_policys(void)
+{
+    const struct gate gate = { .name = "both", .release = R3(""), .held = 1, .pin = 1002 };
+    struct du_plan_facts facts = facts_of(&gate, DU_ORDER_UPDATE);
+    DU_AUTO_MANIFEST *manifest = case_manifest(gate.release);
+    struct du_plan plan;
+
+    facts.pinned_by_policy = true;
+    du_plan_make(&plan, manifest, &facts);
+    T_CHECK(plan.reason == DEFUPD_REASON_HELD);
+    T_SAME(plan.text, "1003 is held back: policy pins tetra to 1002");
+}
+
 static void without_licences_none_is_needed(void)
 {
     DU_AUTO_MANIFEST *manifest = case_manifest(CLASSED("ips"));
@@ -408,6 +422,7 @@ int main(void)
     T_RUN(permille_0_reaches_nobody_and_1000_everybody);
     T_RUN(a_ring_is_only_for_hosts_that_have_one);
     T_RUN(the_text_says_what_would_help);
+    T_RUN(what_is_held_here_and_pinned_by_policy_is_policys);
     T_RUN(without_licences_none_is_needed);
     T_RUN(a_first_installation_may_be_a_full_bundle_where_bytes_are_dear);
     T_RUN(what_nothing_will_replace_is_removed_where_that_is_wanted);

@@ -124,7 +124,7 @@ static void every_default_of_the_table_is_allowed(void)
     for (const struct ag_setting *at = ag_settings; at->path != NULL; at++) {
         if (at->standard != NULL && !ag_value_read(at, at->standard, &number)) {
             printf("# %s: %s\n", at->path, at->standard);
-            T_CHECK(!"a default that is not allowed");
+            T_CHECK(false && "a default that is not allowed");
         }
         T_CHECK(at->type == AG_GROUP || at->min <= at->max);
         T_CHECK(ag_setting_find(at->path) == at); /* and no path twice */
@@ -219,11 +219,10 @@ static void a_setting_of_a_later_version_is_refused_and_named(void)
 
 static void credentials_never_come_into_a_message(void)
 {
-    T_SAME(
-        says(IN("proxy", "<url>http://me:secret@proxy:3128</url>")),
-        "p.xml:2: url 'http://***@proxy:3128' is not a proxy's URL; allowed: none, env, or "
-        "SCHEME://HOST:PORT (http, https, socks5, socks5h), without user and password "
-        "(auth-file)");
+    T_SAME(says(IN("proxy", "<url>http://me:secret@proxy:3128</url>")),
+           "p.xml:2: url 'http://***@proxy:3128' is not a proxy's URL; allowed: none, env, or "
+           "SCHEME://HOST:PORT (http, https, socks5, socks5h), without user and password "
+           "(auth-file)");
     T_CHECK(strstr(says(IN("proxy", "<url>http://p:1</url><auth-file>me:secret</auth-file>")),
                    "secret") == NULL);
     T_CHECK(strstr(says(IN("report", "<url>https://me:secret@h/a@b</url>")), "secret") == NULL);
