@@ -108,6 +108,57 @@ static void a_newer_field_of_a_rule_is_refused_when_it_is_set(void)
     refused(DEFUPD_E_UNSUPPORTED, "rules: a field newer than this library is set");
 }
 
+/* kit.options.source_list holds it alone, and nothing is wrong with it yet. */
+static void sources_are_refused_by_field(defupd_source *source)
+{
+    static const char good_pin[] = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    static const char *const bad_pins[] = {
+        "",
+        "sha256//",
+        "AAAA",
+        "/etc/key.pem",
+        "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=;"
+    };
+    char two[120];
+
+#define WITH(field, value, code, words)                 \
+    do {                                                \
+        const defupd_source kept = *source;             \
+        source->field = value;                          \
+        refused(code, "source_list: source 1: " words); \
+        *source = kept;                                 \
+    } while (0)
+    WITH(reserved, 1, DEFUPD_E_UNSUPPORTED, "flags 0x1");
+    WITH(kind, 2, DEFUPD_E_UNSUPPORTED, "kind: 2");
+    WITH(group, 1, DEFUPD_E_INVALID, "group: only a relay");
+    WITH(attempts, 101, DEFUPD_E_INVALID, "attempts: 101");
+    WITH(proxy_methods, 16, DEFUPD_E_UNSUPPORTED, "proxy_methods: 0x10");
+    WITH(revocation, 3, DEFUPD_E_UNSUPPORTED, "revocation: 3");
+    WITH(auth, "TOPSECRET", DEFUPD_E_INVALID, "auth: is not USER:PASSWORD");
+    WITH(auth, ":TOPSECRET", DEFUPD_E_INVALID, "auth: is not USER:PASSWORD");
+    WITH(proxy_auth, "TOPSECRET", DEFUPD_E_INVALID, "proxy_auth: is not USER:PASSWORD");
+    WITH(bearer, "TOP\nSECRET", DEFUPD_E_INVALID, "bearer: has more than one line");
+    WITH(client_key, "k", DEFUPD_E_INVALID, "client_key: client_cert is not given");
+    WITH(crl_file, "c", DEFUPD_E_INVALID, "crl_file: revocation is not asked for");
+    for (size_t i = 0; i < sizeof bad_pins / sizeof bad_pins[0]; i++)
+        WITH(pinned_key, bad_pins[i], DEFUPD_E_INVALID, "pinned_key: is not sha256//");
+#undef WITH
+    (void)snprintf(two, sizeof two, "%s;%s", good_pin, good_pin);
+    source->pinned_key = two;
+    source->auth = "a:b";
+    source->bearer = "t";
+    refused(DEFUPD_E_INVALID, "source_list: source 1: bearer: auth is given too");
+    source->bearer = NULL;
+    {
+        defupd_client *client = NULL;
+        defupd_error err = { 0 };
+
+        T_OK(defupd_client_open(&client, &kit.options, &err), &err);
+        defupd_client_close(client);
+    }
+}
+
 static void wrong_licences_and_sources_are_refused_by_name(void)
 {
     static const defupd_licence *const twice[] = { &licence, &licence, NULL };
@@ -135,7 +186,13 @@ static void wrong_licences_and_sources_are_refused_by_name(void)
     source.flags = 0;
     source.offline_grace_s = UINT64_MAX;
     refused(DEFUPD_E_INVALID, "source_list: source 1: offline_grace_s");
+    source = (defupd_source)DEFUPD_SOURCE_INIT;
+    source.url = "file:///x";
+    sources_are_refused_by_field(&source);
     kit.options.source_list = NULL;
+    kit.options.max_bytes_per_s = 1023;
+    refused(DEFUPD_E_INVALID, "max_bytes_per_s: 1023");
+    kit.options.max_bytes_per_s = 0;
     kit.options.flags = 1U << 31;
     refused(DEFUPD_E_UNSUPPORTED, "flags 0x80000000");
 }

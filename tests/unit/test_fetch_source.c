@@ -158,6 +158,19 @@ static void objects_may_be_elsewhere_and_credentials_stay_at_home(void)
     }
     T_CHECK(server_count(&home, "auth=yes") == 2);
     T_CHECK(server_count(&other, "auth=yes") == 1);
+    {
+        /* Where a redirect leads, neither goes. */
+        DU_AUTO(server_stop) struct server third = help_liar("y", "hello", NULL);
+        DU_AUTO_FETCH *fetch = open_list((struct du_fetch_options){ 0 });
+        DU_AUTO_FD fd = open("o", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        char rule[100];
+
+        (void)snprintf(rule, sizeof rule, "x=redirect:%s/y", third.url);
+        help_rules(rule);
+        T_OK(get(fetch, 0, &err), &err);
+        T_OK(du_fetch_object(fetch, 0, fd, &want, &from, &fetched, &err), &err);
+        T_CHECK(server_count(&third, "auth=no") == 2 && server_count(&third, "") == 2);
+    }
 }
 
 static void addresses_are_taken_instead_of_the_name_servers(void)
