@@ -11,12 +11,14 @@ exit status stays 0 either way, since times of busy machines prove nothing.
 """
 import os
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
 RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 21
@@ -73,6 +75,59 @@ def say(what, figure, unit, goal=None):
     print(line.rstrip())
 
 
+def measure(title, relay, client, goals, requests=None):
+    """RUNS checks through the relay; `requests` tells how many the server has seen."""
+    seen = requests() if requests else 0
+    relay.up = relay.down = relay.connections = relay.requests = 0
+    check = [cpu_ms(client + ["check"]) for _ in range(RUNS)]
+    version = [cpu_ms([DEFUPD, "--version"]) for _ in range(RUNS)]
+    count = requests() - seen if requests else relay.requests
+    more = statistics.median(check) - statistics.median(version)
+    print(title)
+    say("connections", relay.connections / RUNS, "", 1)
+    say("requests", count / RUNS, "", 2)
+    say("bytes sent", relay.up / RUNS, "")
+    say("bytes received", relay.down / RUNS, "")
+    say("bytes both ways", (relay.up + relay.down) / RUNS, "", goals.get("bytes"))
+    say("CPU", statistics.median(check), "ms")
+    say("CPU of --version", statistics.median(version), "ms")
+    say("the difference", more, "ms", goals.get("cpu"))
+
+
+def tls(top, repo):
+    """nginx over the repository with TLS and HTTP/2, from a CA of its own: process, port, log."""
+    make = ("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+            "-keyout ca.key -out ca.pem -subj /CN=CA && "
+            "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout s.key "
+            "-out s.csr -subj /CN=s && printf subjectAltName=IP:127.0.0.1 >ext && "
+            "openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -set_serial 1 -days 2 "
+            "-extfile ext -out s.pem")
+    subprocess.run(make, shell=True, check=True, cwd=top, stderr=subprocess.DEVNULL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = os.path.join(top, "access.log")
+    with open(os.path.join(top, "nginx.conf"), "w", encoding="ascii") as conf:
+        conf.write(f"""pid nginx.pid; daemon off; master_process off;
+events {{ worker_connections 64; }}
+http {{
+  access_log {log}; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
+  uwsgi_temp_path t4; scgi_temp_path t5;
+  server {{
+    listen 127.0.0.1:{port} ssl http2; root {repo}; ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_certificate {top}/s.pem; ssl_certificate_key {top}/s.key;
+  }}
+}}
+""")
+    server = subprocess.Popen(["nginx", "-p", top, "-c", "nginx.conf", "-e", "error.log"])
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    return server, port, log
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="defupd-bench-") as top:
         tree = os.path.join(top, "tree")
@@ -86,6 +141,7 @@ def main():
         for name in ("alpha", "beta"):
             subprocess.run([PUBLISH, "--repo", repo, "--level", "3", "add-release", name, "1", tree],
                            **quiet)
+        root = ["--trusted-root", repo + "/metadata/1.root.json"]
         with subprocess.Popen([PUBLISH, "--repo", repo, "serve", "--listen", "127.0.0.1:0"],
                               stdout=subprocess.PIPE, text=True) as server:
             try:
@@ -93,22 +149,28 @@ def main():
                 relay = Relay(port)
                 client = [DEFUPD, "--state-dir", os.path.join(top, "state"),
                           "--source", f"http://127.0.0.1:{relay.port}"]
-                subprocess.run(client + ["--trusted-root", repo + "/metadata/1.root.json", "update"],
-                               **quiet)
-                relay.up = relay.down = relay.connections = relay.requests = 0
-                check = [cpu_ms(client + ["check"]) for _ in range(RUNS)]
-                version = [cpu_ms([DEFUPD, "--version"]) for _ in range(RUNS)]
+                subprocess.run(client + root + ["update"], **quiet)
+                measure(f"a check with nothing new, median of {RUNS} runs, 2 components",
+                        relay, client, {"bytes": 2048, "cpu": 10})
             finally:
                 server.terminate()
-        print(f"a check with nothing new, median of {RUNS} runs, 2 components")
-        say("connections", relay.connections / RUNS, "", 1)
-        say("requests", relay.requests / RUNS, "", 2)
-        say("bytes sent", relay.up / RUNS, "")
-        say("bytes received", relay.down / RUNS, "")
-        say("bytes both ways", (relay.up + relay.down) / RUNS, "", 2048)
-        say("CPU", statistics.median(check), "ms")
-        say("CPU of --version", statistics.median(version), "ms")
-        say("the difference", statistics.median(check) - statistics.median(version), "ms", 10)
+        if shutil.which("nginx") is None:
+            return
+        server, port, log = tls(top, repo)
+        try:
+            relay = Relay(port)
+            client = [DEFUPD, "--state-dir", os.path.join(top, "state-tls"), "--ca-file",
+                      os.path.join(top, "ca.pem"), "--source", f"https://127.0.0.1:{relay.port}"]
+            subprocess.run(client + root + ["update"], **quiet)
+
+            def requests():
+                with open(log, encoding="ascii") as lines:
+                    return sum(1 for _ in lines)
+
+            measure("the same by TLS and HTTP/2 from nginx", relay, client, {}, requests)
+        finally:
+            server.terminate()
+            server.wait()
 
 
 main()
