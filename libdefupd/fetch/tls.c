@@ -3,7 +3,7 @@
  * What is asked of a server's certificate, and whose it was when it was refused.
  *
  * curl has one switch for each kind of revocation status, which takes "not known" for "refused".
- * The softer wishes are made of it by asking again without what is missing (docs/adr/0014).
+ * The softer wishes are made of it by asking again without what is missing (docs/adr/0015).
  */
 #include <fcntl.h>
 #include <stdlib.h>
