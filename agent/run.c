@@ -29,7 +29,7 @@
 #include "unable.h"
 #include "worker.h"
 
-#define READABLE 32 /* files and folders that a worker may read beside the system's */
+#define READABLE 128 /* files and folders that a worker may read beside the system's */
 #define SOURCES 16  /* failed ones that are told; more are left out */
 
 /* The last failure of a source. */
@@ -477,14 +477,41 @@ static char *file_source(const char *url)
     return path;
 }
 
-/* The sources in use, by number. */
-static const char *source_url(const struct run *run, size_t index)
+/* The sources in use, by number; `object` is where a policy says that its objects are, or NULL. */
+static const char *source_url(const struct run *run, size_t index, const char **object)
 {
     const defupd_source *const *list = (const defupd_source *const *)run->setup.map.sources;
 
-    if (run->args.sources[0] != NULL)
+    *object = NULL;
+    if (list == NULL)
         return run->args.sources[index];
-    return list != NULL && list[index] != NULL ? list[index]->url : NULL;
+    if (list[index] == NULL)
+        return NULL;
+    *object = list[index]->object_url;
+    return list[index]->url;
+}
+
+static void add_readable(const char **readable, size_t *count, const char *path)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (path != NULL && strcmp(readable[i], path) == 0)
+            return;
+    }
+    if (path != NULL && *count < READABLE)
+        readable[(*count)++] = path;
+}
+
+/* What the ways to the sources are made of. */
+static void add_certificates(const struct run *run, const char **readable, size_t *count)
+{
+    const defupd_source *const *list = (const defupd_source *const *)run->setup.map.sources;
+
+    for (; list != NULL && *list != NULL; list++) {
+        add_readable(readable, count, (*list)->ca_file);
+        add_readable(readable, count, (*list)->client_cert);
+        add_readable(readable, count, (*list)->client_key);
+        add_readable(readable, count, (*list)->crl_file);
+    }
 }
 
 /* The worker's fence; it still reads what the policy and the command name. */
@@ -493,19 +520,22 @@ static defupd_code confine(const struct run *run, defupd_error *err)
     const char *readable[READABLE + 1] = { NULL };
     char *source[READABLE] = { NULL };
     size_t count = 0, sources = 0;
-    const char *url;
+    const char *url, *object;
     defupd_code rc;
 
-    if (run->setup.ca_file != NULL)
-        readable[count++] = run->setup.ca_file;
-    if (run->setup.archive != NULL) /* a folder's files are opened as they are wanted */
-        readable[count++] = run->setup.archive;
-    for (size_t i = 0; (url = source_url(run, i)) != NULL && count < READABLE; i++) {
-        char *path = file_source(url);
+    add_readable(readable, &count, run->setup.ca_file);
+    add_readable(readable, &count, run->setup.archive); /* a folder's files are opened as wanted */
+    for (size_t i = 0; (url = source_url(run, i, &object)) != NULL; i++) {
+        const char *const both[] = { url, object };
 
-        if (path != NULL)
-            readable[count++] = source[sources++] = path;
+        for (size_t k = 0; k < 2 && sources < READABLE; k++) {
+            char *path = both[k] != NULL ? file_source(both[k]) : NULL;
+
+            if (path != NULL)
+                add_readable(readable, &count, source[sources++] = path);
+        }
     }
+    add_certificates(run, readable, &count);
     rc = ag_confine(run->setup.state_dir, readable, err);
     while (sources > 0)
         free(source[--sources]);

@@ -501,6 +501,21 @@ revocation() {
     done
 }
 
+# The service's worker is fenced in; what the way is made of it may read.
+the_worker_reads_what_it_needs() {
+    a_host
+    make_ca "$(free_port)"
+    serve good "ssl_client_certificate $PWD/ca.pem; ssl_verify_client on;"
+    policy "$(server_of "$tls")<ca-file>$PWD/ca.pem</ca-file><client-certificate>$PWD/good.crt</client-certificate><client-key>$PWD/good.key</client-key><crl-file>$PWD/crl.pem</crl-file><revocation>required</revocation>" '<schedule><enabled>no</enabled></schedule>'
+    "$BUILD/agent/defupd-agent" --config "$PWD/policy.xml" --state-dir "$state" --defupd "$BUILD/agent/defupd" >agent.log 2>&1 </dev/null &
+    agent=$!
+    servers+=($agent)
+    until_true ready
+    want 0 p update
+    [ "$(readlink "$state/current")" = generations/2 ] || fail "$(cat agent.log)"
+    grep -q 'update begins' agent.log || fail "the agent did not do it: $(cat agent.log)"
+}
+
 # have PROGRAM... -- TEST: run it where these are.
 have() {
     local program
@@ -530,4 +545,5 @@ have squid -- a_proxy_asks_for_ntlm
 have squid krb5kdc kdb5_util kadmin.local kinit -- a_proxy_asks_for_negotiate
 have nginx openssl faketime -- certificates
 have nginx openssl faketime -- revocation
+have nginx openssl faketime -- the_worker_reads_what_it_needs
 t_done
