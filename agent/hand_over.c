@@ -358,6 +358,7 @@ void ag_agent_ask(struct ag_agent *agent, const char *state_dir)
                 (void)snprintf(agent->policy_error, sizeof agent->policy_error, "%s", words[2]);
         }
     }
+    agent->silent = client.fd >= 0 && !agent->running;
     if (client.fd >= 0)
         (void)close(client.fd);
 }

@@ -26,6 +26,7 @@ void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const ch
 /* What the agent says of itself. */
 struct ag_agent {
     bool running;
+    bool silent; /* it is there, and does not answer: stopped, or of another version */
     int64_t pid, next_poll, failures;
     char doing[32]; /* "" when idle */
     char policy_error[512];

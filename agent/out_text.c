@@ -307,7 +307,7 @@ static void agent_line(FILE *out, const struct ag_agent *agent, const char *poli
     char next[AG_WHEN] = "";
 
     if (!agent->running) {
-        ag_line(out, "Agent         does not run");
+        ag_line(out, "Agent         %s", agent->silent ? "does not answer" : "does not run");
         return;
     }
     if (agent->next_poll > 0)

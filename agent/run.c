@@ -30,7 +30,7 @@
 #include "worker.h"
 
 #define READABLE 128 /* files and folders that a worker may read beside the system's */
-#define SOURCES 16  /* failed ones that are told; more are left out */
+#define SOURCES 16   /* failed ones that are told; more are left out */
 
 /* The last failure of a source. */
 struct source {

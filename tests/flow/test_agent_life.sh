@@ -266,6 +266,10 @@ a_second_agent_is_refused() {
     says 'another agent'
     want 0 d status
     says "process $agent"
+    kill -STOP "$agent"
+    want 0 d status
+    says 'Agent         does not answer'
+    kill -CONT "$agent"
     stop_agent
 }
 

@@ -287,8 +287,8 @@ up '../../evil.json'
 top '/tmp/evil.json'
 inside 'metadata/../evil.json'
 stranger 'readme.txt' is no part of a repository
-long are signed
-bomb are signed
+long ' has
+bomb ' has
 metabomb is larger than metadata may be
 many more than 4096 files
 twice is there twice
