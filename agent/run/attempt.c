@@ -133,6 +133,15 @@ static bool hand_over(struct run *run)
     return run->handed.done;
 }
 
+/* Whether the attempt before this one could begin; this one has. */
+static void look_back(struct run *run)
+{
+    if ((run->args.command->traits & AG_CMD_REPORTS) != 0 && ag_asks_sources(&run->args))
+        ag_unable_forget(run->setup.state_dir);
+    ag_unable_read(&run->result.unable, run->setup.state_dir);
+    run->setup.report.unable_code = run->result.unable.code;
+}
+
 void ag_run_attempt(struct run *run)
 {
     char who[64], what[512];
@@ -155,6 +164,7 @@ void ag_run_attempt(struct run *run)
         return;
     }
     tell_of_policy(run);
+    look_back(run);
     run->setup.report.agent_runs = run->worker.fd >= 0;
     start_record(run, who, what);
     ag_progress_start(&run->progress, stderr);
