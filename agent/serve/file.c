@@ -13,7 +13,7 @@
 #include "serve_priv.h"
 
 #define CACHE_FOR_EVER "public, max-age=31536000, immutable"
-#define CACHE_ASK_AGAIN "no-cache"
+#define CACHE_ASK_AGAIN "public, max-age=5, must-revalidate"
 #define FLAGS (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
 
 /* Part by part, where the kernel does not do it. */

@@ -40,7 +40,8 @@ void ag_compile_start(struct ag_service *service)
         ag_log(LOG_ERR, "cannot read the policy: %s", strerror(errno));
         return;
     }
-    rc = ag_spawn(service, (char *const *)(uintptr_t)argv, pipes[1], -1, &service->compile.pid);
+    rc = ag_spawn(service->defupd, (char *const *)(uintptr_t)argv, pipes[1], -1,
+                  &service->compile.pid);
     (void)close(pipes[1]);
     if (rc != 0) {
         (void)close(pipes[0]);

@@ -25,7 +25,7 @@ static int actions(posix_spawn_file_actions_t *files, int output, int three)
     return rc;
 }
 
-int ag_spawn(const struct ag_service *service, char *const *argv, int output, int three, pid_t *pid)
+int ag_spawn(const char *program, char *const *argv, int output, int three, pid_t *pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -49,7 +49,7 @@ int ag_spawn(const struct ag_service *service, char *const *argv, int output, in
         (rc = posix_spawnattr_setflags(
              &attributes,
              (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))) == 0)
-        rc = posix_spawn(pid, service->defupd, &files, &attributes, argv, environ);
+        rc = posix_spawn(pid, program, &files, &attributes, argv, environ);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&files);
     return rc;

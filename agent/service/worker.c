@@ -93,7 +93,7 @@ void ag_worker_start(struct ag_service *service, struct ag_run *run)
         return;
     }
     (void)make_argv(service, run, argv);
-    rc = ag_spawn(service, (char *const *)(uintptr_t)argv, -1, pair[1], &worker->pid);
+    rc = ag_spawn(service->defupd, (char *const *)(uintptr_t)argv, -1, pair[1], &worker->pid);
     (void)close(pair[1]);
     if (rc != 0) {
         char text[256];
