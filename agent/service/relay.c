@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "launch.h"
 #include "service.h"
 
 #define GRACE_MS 10000    /* from the request to end until it is ended */
@@ -45,7 +46,12 @@ static void start(struct ag_service *service)
     relay->kill_ms = 0;
     relay->started_ms = ag_monotonic_ms();
     (void)snprintf(relay->settings, sizeof relay->settings, "%s", service->config->relay);
-    rc = ag_spawn(service->relay_program, (char *const *)(uintptr_t)argv, -1, -1, &relay->pid);
+    rc = ag_launch(&relay->pid, &(struct ag_launch){ .path = service->relay_program,
+                                                     .argv = (char *const *)(uintptr_t)argv,
+                                                     .env = environ,
+                                                     .out = -1,
+                                                     .err = -1,
+                                                     .three = -1 });
     if (rc == 0)
         return;
     relay->pid = 0;
