@@ -151,20 +151,22 @@ void du_hash_update(struct du_hash *hash, const void *bytes, size_t count)
 void du_hash_final(struct du_hash *hash, unsigned char *out)
 {
     const size_t size = hash->alg == DU_SHA512 ? 64 : 32;
+    unsigned char digest[64] = { 0 }; /* for either: an optimiser need not see which it is */
     bool good = true;
 
     if (hash->fast) {
-        good = fast_final(hash, out);
+        good = fast_final(hash, digest);
     } else {
         switch (hash->alg) {
-        case DU_SHA256: good = du_mbed_sha256_finish(sha256_of(hash), out) == 0; break;
-        case DU_SHA512: good = du_mbed_sha512_finish(sha512_of(hash), out) == 0; break;
+        case DU_SHA256: good = du_mbed_sha256_finish(sha256_of(hash), digest) == 0; break;
+        case DU_SHA512: good = du_mbed_sha512_finish(sha512_of(hash), digest) == 0; break;
         }
     }
     /* Only libcrypto, and builds of mbedTLS with an accelerator, can fail here. Zeros equal no
      * real digest, so whoever compares refuses. */
     if (!good || hash->failed)
-        memset(out, 0, size);
+        memset(digest, 0, sizeof digest);
+    memcpy(out, digest, size);
     du_hash_free(hash);
 }
 

@@ -174,7 +174,7 @@ defupd_code du_site_parse(struct du_site *site, const char *what, const char *te
 {
     AUTO_URL *url = curl_url();
     AUTO_TEXT *scheme = NULL;
-    bool file, good;
+    bool file, good = false;
 
     if (strpbrk(text, "?#") != NULL)
         return bad_url(what, text, "has a query or fragment, so no path can be added", err);
@@ -216,7 +216,7 @@ defupd_code du_proxy_parse(struct du_proxy *proxy, const char *text, defupd_erro
     AUTO_TEXT *scheme = NULL;
     AUTO_TEXT *path = NULL;
     AUTO_TEXT *shown = NULL;
-    bool good;
+    bool good = false;
 
     DU_TRY(parse_scheme(url, text, &scheme, &good, err));
     if (strpbrk(text, "?#") != NULL || !good || !is_proxy_scheme(scheme) || !has_host(text) ||

@@ -64,7 +64,7 @@ static defupd_code mend_file(struct du_store *store, const char *component, uint
     const struct du_sys *sys = store->sys;
     DU_AUTO_FD component_dir = -1, root = -1, from_dir = -1, dir = -1, file = -1;
     char number[DU_VERSION_TEXT];
-    const char *from_name, *name;
+    const char *from_name = NULL, *name = NULL;
     struct stat st;
 
     DU_TRY(open_parent(sys, from, path, false, &from_dir, &from_name, err));

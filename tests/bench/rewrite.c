@@ -62,7 +62,7 @@ static defupd_code plain(struct du_place *place, int from, const char *path, boo
     unsigned char sha256[DU_SHA256_BYTES];
     DU_AUTO_HASH hash;
     DU_AUTO_FD into = -1;
-    size_t count;
+    size_t count = 0;
 
     du_hash_init(&hash, DU_SHA256);
     DU_TRY(du_place_file(place, path, exec, &into, err));
@@ -79,7 +79,7 @@ static defupd_code through(struct du_sink *sink, int from, const char *path, uin
                            bool exec, defupd_error *err)
 {
     unsigned char sha256[DU_SHA256_BYTES];
-    size_t count;
+    size_t count = 0;
 
     DU_TRY(du_sink_open(sink, path, size, exec, err));
     do {
