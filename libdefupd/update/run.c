@@ -670,7 +670,6 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
                    const defupd_import *import, defupd_report **report, defupd_error *err)
 {
     DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .from = import, .trust_dir = -1 };
-    const struct du_report_row *failure;
     defupd_code rc;
 
     DU_TRY(du_run_begin(&run, ctx, request, err));
@@ -686,9 +685,8 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     record(&run, rc, err);
     du_run_sweep(&run);
 
-    failure = du_report_failure(run.report);
-    if (rc == DEFUPD_OK && failure != NULL)
-        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    if (rc == DEFUPD_OK)
+        rc = du_report_end(run.report, err);
     *report = du_take(&run.report);
     return rc;
 }
