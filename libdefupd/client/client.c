@@ -190,18 +190,52 @@ defupd_code defupd_client_import(defupd_client *client, const defupd_import *imp
     return run_with(client, DU_RUN_IMPORT, request, import, report, err);
 }
 
-defupd_code defupd_client_rollback(defupd_client *client, const defupd_request *request,
-                                   defupd_report **report, defupd_error *error)
+static defupd_code go_back(defupd_client *client, const defupd_request *request,
+                           enum du_back_kind kind, defupd_report **report, defupd_error *err)
 {
     defupd_report *made = NULL;
     defupd_request own;
     defupd_code rc;
 
-    ENTER(client, error);
     if (report != NULL)
         *report = NULL;
     DU_TRY(du_request_import(&own, request, err));
-    rc = du_rollback(&client->ctx, &own, &made, err);
+    rc = du_rollback(&client->ctx, &own, kind, &made, err);
+    give_report(report, made);
+    return rc;
+}
+
+defupd_code defupd_client_rollback(defupd_client *client, const defupd_request *request,
+                                   defupd_report **report, defupd_error *error)
+{
+    ENTER(client, error);
+    return go_back(client, request, DU_BACK_ORDER, report, err);
+}
+
+defupd_code defupd_client_reject(defupd_client *client, const defupd_request *request,
+                                 defupd_report **report, defupd_error *error)
+{
+    ENTER(client, error);
+    return go_back(client, request, DU_BACK_REJECTED, report, err);
+}
+
+defupd_code defupd_client_confirm(defupd_client *client, const defupd_request *request,
+                                  defupd_error *error)
+{
+    defupd_request own;
+
+    ENTER(client, error);
+    DU_TRY(du_request_import(&own, request, err));
+    return du_confirm(&client->ctx, &own, err);
+}
+
+defupd_code defupd_client_early(defupd_client *client, defupd_report **report, defupd_error *error)
+{
+    defupd_report *made = NULL;
+    defupd_code rc;
+
+    ENTER(client, error);
+    rc = du_early(&client->ctx, &made, err);
     give_report(report, made);
     return rc;
 }

@@ -214,6 +214,27 @@ static defupd_code sweep_component(const struct du_store *store, int versions,
     return DEFUPD_OK;
 }
 
+/* While the current generation is on trial, what came after it waits here for the end of that. */
+static defupd_code add_waiting(const struct du_store *store, const struct du_names *components,
+                               struct du_links *links, defupd_error *err)
+{
+    DU_AUTO_GENERATION current = { 0 };
+    const defupd_code rc = du_store_current(store, &current, err);
+
+    if (rc != DEFUPD_OK || du_store_confirmed(store, &current))
+        return rc == DEFUPD_E_STORE_CORRUPT ? DEFUPD_OK : rc;
+    for (size_t i = 0; i < components->count; i++) {
+        const char *component = components->item[i];
+        DU_AUTO_FREE uint64_t *version = NULL;
+        size_t count;
+
+        DU_TRY(du_store_versions(store, component, &version, &count, err));
+        if (count > 0 && !du_links_have(links, component, version[count - 1]))
+            DU_TRY(du_links_put(links, component, version[count - 1], err));
+    }
+    return DEFUPD_OK;
+}
+
 static defupd_code sweep_versions(const struct du_store *store, int staging, unsigned *failures,
                                   defupd_error *err)
 {
@@ -223,6 +244,7 @@ static defupd_code sweep_versions(const struct du_store *store, int staging, uns
 
     DU_TRY(all_links(store, &links, err));
     DU_TRY(du_store_components(store, &components, err));
+    DU_TRY(add_waiting(store, &components, &links, err));
     DU_TRY(du_store_sub(store, "versions", &versions, err));
     for (size_t i = 0; i < components.count; i++) {
         if (sweep_component(store, versions, components.item[i], &links, staging, err) != DEFUPD_OK)

@@ -399,7 +399,9 @@ static defupd_code fill_others(struct du_run *run, bool *changed, defupd_error *
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const uint64_t version =
-            part->plan.target != NULL ? part->plan.target->version : part->installed;
+            part->plan.target != NULL && part->plan.reason != DEFUPD_REASON_TRIAL
+                ? part->plan.target->version
+                : part->installed;
         if (version != 0)
             other[count++] = (struct du_installed){ part->name, version };
     }
@@ -511,6 +513,7 @@ static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_e
         DU_TRY(download_part(run, part, err));
     }
     part->row->item.progress = DEFUPD_PROGRESS_STAGED;
+    part->staged = part->plan.reason != DEFUPD_REASON_TRIAL;
     return DEFUPD_OK;
 }
 
@@ -673,6 +676,18 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     defupd_code rc;
 
     DU_TRY(du_run_begin(&run, ctx, request, err));
+    if (du_trial_is_over(&run) && kind != DU_RUN_CHECK &&
+        (request->flags & DEFUPD_REQUEST_DRY_RUN) == 0) {
+        const bool confirms = run.trial.confirms;
+
+        du_run_end(&run);
+        run = (struct du_run){ .kind = kind, .from = import, .trust_dir = -1 };
+        du_trial_settle(ctx, confirms);
+        DU_TRY(du_run_begin(&run, ctx, request, err));
+    }
+    /* The time until now counts, also when the machine is switched off before the next look. */
+    if (run.trial.await != NULL)
+        (void)!du_trial_write(&run, err);
     du_run_event(&run, DEFUPD_EVENT_REQUESTED, NULL);
     rc = work(&run, err);
     du_run_phase(&run, DEFUPD_PHASE_NONE, NULL, 0);

@@ -23,6 +23,14 @@ struct du_distrust {
     size_t deltas;
 };
 
+/* What is awaited of the current generation. */
+struct du_trial {
+    char *await;     /* "a,b": components that nobody has confirmed; NULL: there is no trial */
+    uint64_t left_s; /* running time, from now on */
+    uint64_t starts, most; /* counted, and allowed */
+    bool confirms;         /* the end of the time confirms */
+};
+
 /* One component in a run. */
 struct du_part {
     char name[DU_NAME_MAX + 1];
@@ -43,6 +51,7 @@ struct du_part {
     uint64_t pin, skip;
     bool held;
     bool held_by_policy, pinned_by_policy;
+    bool given_up;     /* failed its trial, and nothing can take its place: it stays */
     bool told_to_wait; /* its product was asked to be quiet, and waits to be told to go on */
 };
 
@@ -53,7 +62,8 @@ struct du_run {
     int64_t now; /* fixed at the start of the run */
     unsigned char host_id[DU_HOST_ID_BYTES];
     struct du_generation current;
-    bool lost; /* `current` led nowhere: the newest generation on disk stands in */
+    bool lost;             /* `current` led nowhere: the newest generation on disk stands in */
+    struct du_trial trial; /* of `current` */
     struct du_trust *trust;
     struct du_fetch *fetch; /* NULL without network */
     const defupd_import *from;
@@ -216,6 +226,35 @@ DEFUPD_MUST_CHECK defupd_code du_hook_pre(struct du_run *run, struct du_part *pa
                                           defupd_error *err);
 /* run_failed: NULL, or why the run fails that had begun the switch. */
 void du_hook_post(struct du_run *run, struct du_part *part, const defupd_error *run_failed);
+
+/* --- trial.c --- */
+/* Of run->current, as its fact says; of one without a readable fact, where the options want trials,
+ * all that no other generation confirms, with all the time. DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_trial_read(struct du_run *run, defupd_error *err);
+/* [L] Count the time that has passed until now, and keep what run->trial says. */
+DEFUPD_MUST_CHECK defupd_code du_trial_write(struct du_run *run, defupd_error *err);
+bool du_trial_awaits(const struct du_run *run, const char *component);
+/* It is not awaited any more. */
+void du_trial_drop(struct du_run *run, const char *component);
+/* Does a new release of the component begin a trial? */
+bool du_trial_is_wanted(const struct du_run *run, const char *component);
+/* By the generations on disk: 1: confirmed, or it needed no confirmation. 0: none has it. -1: there
+ * are some, but on trial. Those that cannot be read say nothing. */
+int du_trial_verdict(const struct du_run *run, const char *component, uint64_t version);
+/* [L] du_store_activate(): what of `next` is awaited is known before it is current. Told afterwards
+ * where a trial begins. */
+DEFUPD_MUST_CHECK defupd_code du_trial_activate(struct du_run *run, struct du_generation *next,
+                                                bool *switched, defupd_error *err);
+/* Are the request's words installed, in the versions that they name? */
+DEFUPD_MUST_CHECK defupd_code du_trial_check_words(const struct du_run *run, defupd_error *err);
+/* Is the component one of the request's, or are there no words? */
+bool du_trial_is_named(const struct du_run *run, const char *component);
+static inline bool du_trial_is_over(const struct du_run *run)
+{
+    return run->trial.await != NULL && run->trial.left_s == 0;
+}
+/* What was to happen at its end. Failures are logged: the next run tries again. */
+void du_trial_settle(struct du_context *ctx, bool confirms);
 
 /* --- quarantine.c: failures to write are logged --- */
 bool du_quarantine_has(const struct du_fact *fact, uint64_t version);

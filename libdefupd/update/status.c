@@ -294,7 +294,7 @@ static defupd_code read_installed(const struct du_run *run, const struct du_memb
 
 /* What a state is decided from, beside the status itself. */
 struct finding {
-    bool disabled, withdrawn, unlicensed, damaged, quarantined;
+    bool disabled, withdrawn, unlicensed, damaged, quarantined, trial;
 };
 
 /* The first thing that is said stays: it is the stronger one. */
@@ -523,10 +523,13 @@ static defupd_state decide_state(const struct du_run *run, const defupd_componen
     if (is_stale(run, status))
         return DEFUPD_STATE_STALE;
     if (finding->quarantined &&
-        (status->last_error == DEFUPD_OK || status->last_error == DEFUPD_E_VALIDATION))
+        (status->last_error == DEFUPD_OK || status->last_error == DEFUPD_E_VALIDATION ||
+         status->last_error == DEFUPD_E_TRIAL))
         return DEFUPD_STATE_QUARANTINED;
     if (is_failing(run, status))
         return DEFUPD_STATE_FAILING;
+    if (finding->trial)
+        return DEFUPD_STATE_TRIAL;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
         return DEFUPD_STATE_HELD;
     if (status->version == 0)
@@ -534,12 +537,18 @@ static defupd_state decide_state(const struct du_run *run, const defupd_componen
     return is_due(run, status) ? DEFUPD_STATE_DUE : DEFUPD_STATE_FRESH;
 }
 
+static uint64_t starts_left(const struct du_trial *trial)
+{
+    return trial->starts < trial->most ? trial->most - trial->starts : 0;
+}
+
 static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
                             defupd_error *err)
 {
     const struct du_member *member = du_generation_find(&run->current, name);
     struct status_row *row = NULL;
-    struct finding finding = { .disabled = du_rule_disabled(run->ctx->options, name) };
+    struct finding finding = { .disabled = du_rule_disabled(run->ctx->options, name),
+                               .trial = du_trial_awaits(run, name) };
 
     if (has_row(status, name))
         return DEFUPD_OK;
@@ -552,6 +561,12 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
     read_manifest(run, row, &finding);
     read_damage(run, row, &finding);
     read_quarantine(run, row, &finding);
+    if (finding.trial)
+        say_notice(row,
+                   "on trial: without 'defupd confirm %s' it %s in %" PRIu64
+                   " s of running time; starts left: %" PRIu64,
+                   name, run->trial.confirms ? "is confirmed" : "goes back", run->trial.left_s,
+                   starts_left(&run->trial));
     read_expiry(run, row);
     row->status.state =
         (int32_t)decide_state(run, &row->status, &finding, status->store.busy_pid != 0);
@@ -635,6 +650,10 @@ static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_
         status->store.day_bytes = du_day_used(&fact, run->now);
     }
     status->store.cool_until = du_cool_until(run->ctx);
+    if (run->trial.await != NULL) {
+        status->store.trial_s = run->trial.left_s > 0 ? run->trial.left_s : 1;
+        status->store.trial_starts = starts_left(&run->trial);
+    }
     return DEFUPD_OK;
 }
 
