@@ -20,7 +20,7 @@
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   12 * sizeof(uint32_t) + 9 * sizeof(uint64_t) + 19 * sizeof(void *),
+                   10 * sizeof(uint32_t) + 10 * sizeof(uint64_t) + 19 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");
@@ -148,8 +148,6 @@ static defupd_code check(const defupd_client_options *options, defupd_error *err
     if ((options->flags & ~known) != 0)
         return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "flags 0x%x are not known to this library",
                        options->flags & ~known);
-    if (options->reserved != 0)
-        return DU_FAIL(err, DEFUPD_E_UNSUPPORTED, "reserved: must be 0");
     if (options->next_on_success < 0 || options->next_on_failure < 0)
         return DU_FAIL(err, DEFUPD_E_INVALID, "%s: is before 1970",
                        options->next_on_success < 0 ? "next_on_success" : "next_on_failure");

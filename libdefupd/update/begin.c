@@ -108,7 +108,7 @@ void du_run_end(struct du_run *run)
     du_fetch_freep(&run->fetch);
     du_import_freep(&run->import);
     du_generation_free(&run->current);
-    free(run->trial.await);
+    du_fact_free(&run->trial.fact);
     defupd_report_free(run->report);
     if (run->ctx != NULL && run->trust_dir >= 0)
         du_fd_close(&run->trust_dir);

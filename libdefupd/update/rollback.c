@@ -271,23 +271,18 @@ static defupd_code back_all(struct back *back, defupd_error *err)
  * least left for the next release that comes. */
 static defupd_code back_tried(struct back *back, const char *name, defupd_error *err)
 {
-    defupd_error own = { 0 };
     struct du_part *part;
     uint64_t version = 0;
-    defupd_code rc;
 
     DU_TRY(add_row(back, name, &part, err));
     DU_TRY(load_manifest(back, part, err));
-    rc = choose_version(back, part, &version, &own);
-    if (rc == DEFUPD_OK)
-        rc = go_back(back, part, version, &own);
-    if (rc == DEFUPD_E_CANCELLED || rc == DEFUPD_E_NOMEM) {
-        *err = own;
-        return rc;
-    }
-    part->given_up = rc != DEFUPD_OK;
-    if (part->given_up)
-        du_report_fail(part->row, &own);
+    if (choose_version(back, part, &version, err) == DEFUPD_OK &&
+        go_back(back, part, version, err) == DEFUPD_OK)
+        return DEFUPD_OK;
+    if (err->code == DEFUPD_E_CANCELLED || err->code == DEFUPD_E_NOMEM)
+        return err->code;
+    part->given_up = true;
+    du_report_fail(part->row, err);
     return DEFUPD_OK;
 }
 
@@ -295,21 +290,14 @@ static defupd_code back_from_trial(struct back *back, defupd_error *err)
 {
     struct du_run *run = &back->run;
 
-    DU_TRY(du_trial_check_words(run, err));
     for (size_t i = 0; i < run->current.count; i++) {
-        const char *name = run->current.member[i].component;
+        const struct du_member *member = &run->current.member[i];
 
-        if (!du_trial_is_named(run, name))
-            continue;
-        if (du_trial_awaits(run, name))
-            DU_TRY(back_tried(back, name, err));
-        else if (run->request->components != NULL)
-            return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
-                           "%s is not on trial; 'defupd rollback %s' goes back", name, name);
+        if (du_trial_is_named(run, member) && du_trial_awaits(run, member->component))
+            DU_TRY(back_tried(back, member->component, err));
     }
     if (run->parts == 0)
-        return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
-                       "nothing is on trial; 'defupd rollback' goes back");
+        return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS, "not on trial; 'defupd rollback' goes back");
     return DEFUPD_OK;
 }
 
@@ -318,6 +306,7 @@ static const char *why_of(enum du_back_kind kind)
 {
     switch (kind) {
     case DU_BACK_ORDER:
+    case DU_BACK_NOT:
     case DU_BACK_REJECTED: break;
     case DU_BACK_EXPIRED: return "its trial ended without a confirmation";
     case DU_BACK_CRASHED: return "the product started too often without a confirmation";
@@ -451,22 +440,19 @@ static void tell_part(struct back *back, struct du_part *part)
 {
     struct du_run *run = &back->run;
     struct du_report_row *row = part->row;
-    struct du_attempt attempt = { .at = run->now, .source = "" };
-    defupd_error why = { 0 };
+    struct du_attempt attempt = {
+        .at = run->now, .code = row->item.code, .text = row->text, .source = ""
+    };
 
-    const bool active = row->item.progress == DEFUPD_PROGRESS_ACTIVE;
-
-    if (active && back->kind != DU_BACK_ORDER)
-        (void)DU_FAIL(&why, DEFUPD_E_TRIAL, "%s %" PRIu64 ": %s", part->name, part->installed,
-                      why_of(back->kind));
-    if (why.code != DEFUPD_OK && row->item.code == DEFUPD_OK)
-        du_report_say(row, "%s", why.message);
-    attempt.code = why.code != DEFUPD_OK ? why.code : row->item.code;
-    attempt.text = why.code != DEFUPD_OK ? why.message : row->text;
-    if (active && (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
-        du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, row);
-    if (row->item.code != DEFUPD_OK)
+    if (row->item.code != DEFUPD_OK) {
         du_run_event(run, DEFUPD_EVENT_FAILED, row);
+    } else if (back->kind != DU_BACK_ORDER) {
+        attempt.code = DEFUPD_E_TRIAL;
+        du_report_say(row, "%s %" PRIu64 ": %s", part->name, part->installed, why_of(back->kind));
+    }
+    if (row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
+        (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
+        du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, row);
     if ((run->request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
         du_attempt_write(run, part->name, &attempt, false);
 }
@@ -480,14 +466,16 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
     const struct du_report_row *failure;
     defupd_code rc;
 
-    DU_TRY(du_run_begin(run, ctx, request, err));
+    DU_TRY(kind == DU_BACK_ORDER ? du_run_begin(run, ctx, request, err)
+                                 : du_trial_enter(run, ctx, request, err));
     rc = work(&back, err);
     for (size_t i = 0; i < run->parts; i++) {
         if (rc != DEFUPD_OK)
             du_report_fail(run->part[i].row, err);
         tell_part(&back, &run->part[i]);
     }
-    du_run_sweep(run);
+    if (!run->read_only)
+        du_run_sweep(run);
     failure = du_report_failure(run->report);
     if (rc == DEFUPD_OK && failure != NULL)
         rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);

@@ -675,19 +675,12 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     const struct du_report_row *failure;
     defupd_code rc;
 
-    DU_TRY(du_run_begin(&run, ctx, request, err));
-    if (du_trial_is_over(&run) && kind != DU_RUN_CHECK &&
-        (request->flags & DEFUPD_REQUEST_DRY_RUN) == 0) {
-        const bool confirms = run.trial.confirms;
-
-        du_run_end(&run);
-        run = (struct du_run){ .kind = kind, .from = import, .trust_dir = -1 };
-        du_trial_settle(ctx, confirms);
-        DU_TRY(du_run_begin(&run, ctx, request, err));
+    /* What comes of it is told by events; where it failed, the next run tries again. */
+    if (kind != DU_RUN_CHECK && (request->flags & DEFUPD_REQUEST_DRY_RUN) == 0) {
+        (void)!du_trial_look(ctx, DU_BACK_EXPIRED, report, err);
+        defupd_report_free(du_take(report));
     }
-    /* The time until now counts, also when the machine is switched off before the next look. */
-    if (run.trial.await != NULL)
-        (void)!du_trial_write(&run, err);
+    DU_TRY(du_run_begin(&run, ctx, request, err));
     du_run_event(&run, DEFUPD_EVENT_REQUESTED, NULL);
     rc = work(&run, err);
     du_run_phase(&run, DEFUPD_PHASE_NONE, NULL, 0);

@@ -24,11 +24,18 @@ struct du_distrust {
 };
 
 /* What is awaited of the current generation. */
+enum {
+    DU_TRIAL_LEFT,     /* running time in seconds ... */
+    DU_TRIAL_SEEN,     /* ... when the monotonic clock stood there: now */
+    DU_TRIAL_STARTS,   /* counted */
+    DU_TRIAL_MOST,     /* ... and allowed */
+    DU_TRIAL_CONFIRMS, /* 1: the end of the time confirms */
+    DU_TRIAL_NUMBERS
+};
 struct du_trial {
-    char *await;     /* "a,b": components that nobody has confirmed; NULL: there is no trial */
-    uint64_t left_s; /* running time, from now on */
-    uint64_t starts, most; /* counted, and allowed */
-    bool confirms;         /* the end of the time confirms */
+    struct du_fact fact; /* with a line for each component that nobody has confirmed */
+    bool on;             /* there is such a line */
+    uint64_t number[DU_TRIAL_NUMBERS];
 };
 
 /* One component in a run. */
@@ -231,7 +238,7 @@ void du_hook_post(struct du_run *run, struct du_part *part, const defupd_error *
 /* Of run->current, as its fact says; of one without a readable fact, where the options want trials,
  * all that no other generation confirms, with all the time. DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_trial_read(struct du_run *run, defupd_error *err);
-/* [L] Count the time that has passed until now, and keep what run->trial says. */
+/* [L] Keep what run->trial says. */
 DEFUPD_MUST_CHECK defupd_code du_trial_write(struct du_run *run, defupd_error *err);
 bool du_trial_awaits(const struct du_run *run, const char *component);
 /* It is not awaited any more. */
@@ -245,16 +252,16 @@ int du_trial_verdict(const struct du_run *run, const char *component, uint64_t v
  * where a trial begins. */
 DEFUPD_MUST_CHECK defupd_code du_trial_activate(struct du_run *run, struct du_generation *next,
                                                 bool *switched, defupd_error *err);
-/* Are the request's words installed, in the versions that they name? */
-DEFUPD_MUST_CHECK defupd_code du_trial_check_words(const struct du_run *run, defupd_error *err);
-/* Is the component one of the request's, or are there no words? */
-bool du_trial_is_named(const struct du_run *run, const char *component);
-static inline bool du_trial_is_over(const struct du_run *run)
-{
-    return run->trial.await != NULL && run->trial.left_s == 0;
-}
-/* What was to happen at its end. Failures are logged: the next run tries again. */
-void du_trial_settle(struct du_context *ctx, bool confirms);
+/* Begin a run about a trial: without the lock when nothing is on trial. DEFUPD_E_NOT_INSTALLED for
+ * a word that names what is not installed, or another version of it. */
+DEFUPD_MUST_CHECK defupd_code du_trial_enter(struct du_run *run, struct du_context *ctx,
+                                             const defupd_request *request, defupd_error *err);
+/* Is the member one of the request's words, or are there no words? */
+bool du_trial_is_named(const struct du_run *run, const struct du_member *member);
+/* Keep the time that has passed, with DU_BACK_CRASHED count a start, and end the trial when that
+ * was the last one or its time is over. */
+DEFUPD_MUST_CHECK defupd_code du_trial_look(struct du_context *ctx, enum du_back_kind kind,
+                                            defupd_report **report, defupd_error *err);
 
 /* --- quarantine.c: failures to write are logged --- */
 bool du_quarantine_has(const struct du_fact *fact, uint64_t version);

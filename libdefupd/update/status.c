@@ -537,11 +537,6 @@ static defupd_state decide_state(const struct du_run *run, const defupd_componen
     return is_due(run, status) ? DEFUPD_STATE_DUE : DEFUPD_STATE_FRESH;
 }
 
-static uint64_t starts_left(const struct du_trial *trial)
-{
-    return trial->starts < trial->most ? trial->most - trial->starts : 0;
-}
-
 static defupd_code fill_row(struct du_run *run, defupd_status *status, const char *name,
                             defupd_error *err)
 {
@@ -562,11 +557,7 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
     read_damage(run, row, &finding);
     read_quarantine(run, row, &finding);
     if (finding.trial)
-        say_notice(row,
-                   "on trial: without 'defupd confirm %s' it %s in %" PRIu64
-                   " s of running time; starts left: %" PRIu64,
-                   name, run->trial.confirms ? "is confirmed" : "goes back", run->trial.left_s,
-                   starts_left(&run->trial));
+        say_notice(row, "on trial until 'defupd confirm %s', or 'defupd reject %s'", name, name);
     read_expiry(run, row);
     row->status.state =
         (int32_t)decide_state(run, &row->status, &finding, status->store.busy_pid != 0);
@@ -650,9 +641,12 @@ static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_
         status->store.day_bytes = du_day_used(&fact, run->now);
     }
     status->store.cool_until = du_cool_until(run->ctx);
-    if (run->trial.await != NULL) {
-        status->store.trial_s = run->trial.left_s > 0 ? run->trial.left_s : 1;
-        status->store.trial_starts = starts_left(&run->trial);
+    if (run->trial.on) {
+        const uint64_t *number = run->trial.number;
+
+        status->store.trial_s = number[DU_TRIAL_LEFT] > 0 ? number[DU_TRIAL_LEFT] : 1;
+        if (number[DU_TRIAL_STARTS] < number[DU_TRIAL_MOST])
+            status->store.trial_starts = number[DU_TRIAL_MOST] - number[DU_TRIAL_STARTS];
     }
     return DEFUPD_OK;
 }

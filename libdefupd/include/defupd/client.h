@@ -257,15 +257,14 @@ typedef struct defupd_client_options {
                                    defupd_client_confirm(), at most for so much running time: the
                                    machine's, without sleep. It keeps the terms under which it
                                    began. Default 0: there are no trials. */
-    uint32_t trial_starts;    /**< Starts of the product, as defupd_client_early() counts them, that
+    uint64_t trial_starts;    /**< Starts of the product, as defupd_client_early() counts them, that
                                    it may take until then. */
-    uint32_t reserved;        /**< 0 */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                  \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
