@@ -32,7 +32,7 @@
 #define WRITE_S 60     /* between two writings of the figures */
 #define SUMMARY_S 3600 /* between two lines that sum up */
 #define FILES_MAX 131072
-#define THREADS_MAX 16
+#define THREADS_MAX 16 /* that answer, of all addresses */
 
 struct relay {
     const char *listen[AG_RELAY_LISTEN + 1]; /* from the command line */
@@ -283,10 +283,14 @@ static defupd_code start(struct relay *relay, defupd_error *err)
                                         .bytes_per_s = settings->bytes_per_s,
                                         .allow = settings->allow,
                                         .forwards = settings->forwards };
+    uint32_t addresses = 0;
     char *dir = NULL;
     defupd_code rc;
 
+    while (du_serve_url(relay->serve, addresses) != NULL)
+        addresses++;
     options.threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (uint32_t)cores;
+    options.threads = (options.threads + addresses - 1) / addresses;
     if (asprintf(&dir, "%s/relay", relay->setup.state_dir) < 0)
         return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
     options.dir = dir;
