@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The content half of a relay, by policy. */
+/* The relay's content half, as policy has it. */
 #ifndef AG_RELAY_CONTENT_H
 #define AG_RELAY_CONTENT_H
 
-#include <relay/relay.h>
+#include <libdefupd/relay/relay.h>
 
 #include "policy/policy.h"
 
-#define AG_RELAY_COMPONENTS 256u
-
-/* Borrows from the policy and from `client`. */
-struct ag_relay_content {
-    struct du_relay_options options;
-    const char *components[AG_RELAY_COMPONENTS + 1];
-};
-/* What policy says of it; `client`: how sources are asked. */
-void ag_relay_content(struct ag_relay_content *out, const struct ag_policy *policy,
-                      const defupd_client_options *client);
+/* What policy says, beside the options of an update on this host; their callbacks count. Errors: as
+ * du_relay_open(), DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code ag_relay_open(struct du_relay **out, const struct ag_policy *policy,
+                                            const defupd_client_options *client, defupd_error *err);
 
 #endif

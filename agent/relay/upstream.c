@@ -61,16 +61,13 @@ defupd_code ag_relay_upstream_open(struct ag_relay_upstream *upstream,
                                    void (*say)(void *user, const char *text), void *user,
                                    defupd_error *err)
 {
-    struct ag_relay_content content;
-
     (void)pthread_mutex_init(&upstream->lock, NULL);
     upstream->say = say;
     upstream->user = user;
     upstream->serve = (struct du_serve_upstream){
         .context = upstream, .fetch = fetch, .used = used, .cancel = cancel, .fetches = FETCHES
     };
-    ag_relay_content(&content, policy, client);
-    return du_relay_open(&upstream->relay, &content.options, err);
+    return ag_relay_open(&upstream->relay, policy, client, err);
 }
 
 void ag_relay_upstream_close(struct ag_relay_upstream *upstream)

@@ -16,7 +16,7 @@ start() {
     serve_relay "$PWD/state" "$@"
 }
 
-# relay_policy SECTION: what the relay's policy says; its sources are at $upstream.
+# relay_policy SECTION OTHERS: what the relay's policy says; its sources are at $upstream.
 relay_policy() {
     cat >policy.xml <<P
 <policy format="1">
@@ -24,6 +24,7 @@ relay_policy() {
   <trust><root>$PWD/repo/metadata/1.root.json</root></trust>
   <transfer><attempts>1</attempts></transfer>
   <relay>$1</relay>
+  $2
 </policy>
 P
 }
@@ -32,6 +33,16 @@ P
 half_a_relay() {
     mkdir -p "$1"
     cp -a repo/metadata repo/targets "$1"
+}
+
+# The repository where the relay gets it, at $upstream; its requests are in upstream.log.
+start_upstream() {
+    local port
+    port=$(free_port)
+    defupd-publish --repo repo serve --listen "127.0.0.1:$port" --log upstream.log >/dev/null 2>&1 </dev/null &
+    servers+=($!)
+    listening "$port"
+    upstream=http://127.0.0.1:$port
 }
 
 it_serves_a_repository_and_nothing_else() {
@@ -115,9 +126,10 @@ a_cache_fetches_what_is_asked_for_and_only_once() {
     local object n
     make_rules
     make_repo repo 1
-    lie repo
-    upstream=$url
-    relay_policy '<mode>cache</mode>'
+    start_upstream
+    # What this host does not install itself it has not downloaded either.
+    relay_policy '<mode>cache</mode>' '<components><component name="alpha"><enabled>no</enabled></component>
+        <component name="beta"><enabled>no</enabled></component></components>'
     want 0 defupd --config policy.xml --state-dir "$PWD/state" update
     serve_relay "$PWD/state" --config policy.xml
     for n in 1 2; do
@@ -131,6 +143,9 @@ a_cache_fetches_what_is_asked_for_and_only_once() {
     [ "$(status_of "$url/objects/00/$(printf '0%.0s' {1..64})")" = 404 ] || fail 'what no manifest names'
     kill "$relay"
     wait "$relay"
+    for object in $(cd repo && find objects -type f); do
+        [ "$(grep -c "$object" upstream.log)" = 1 ] || fail "asked upstream: $(cat upstream.log)"
+    done
     [ "$(served state misses)" = 3 ] && [ "$(served state hits)" = 2 ] || fail "$(cat state/relay/served)"
 }
 
