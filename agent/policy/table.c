@@ -243,7 +243,7 @@ const struct ag_setting ag_settings[] = {
     LIST("relay/trusted-proxy", AG_NETWORK, 0, 64,
          "Network of proxies in front, whose X-Forwarded-For is believed."),
     NUMBER("relay/connections", AG_COUNT, 0, 1, 100000, "1000", "Most connections at a time."),
-    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "32",
+    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "256",
            "Of one address; further requests are told to try later. 0: any."),
     NUMBER("relay/requests-per-second", AG_COUNT, 0, 0, 100000, "0",
            "Of one address; five seconds' worth may come at once. 0: any."),
