@@ -52,7 +52,7 @@ static size_t make_argv(const struct ag_service *service, const struct ag_run *r
     /* Another process may be about to end: the one of an agent before, or a person's. */
     argv[count++] = "--wait";
     argv[count++] = "30";
-    for (unsigned flag = 1; flag <= AG_RUN_SCHEDULED; flag <<= 1) {
+    for (unsigned flag = 1; flag <= AG_RUN_LAST; flag <<= 1) {
         if ((run->ask.flags & flag) != 0 && ag_flag_option(flag) != NULL)
             argv[count++] = ag_flag_option(flag);
     }

@@ -72,6 +72,37 @@ outdated() {
     [ -s told ]
 }
 
+debug_lines_end_by_themselves() {
+    local end
+    make_rules
+    make_repo good 1
+    end=$(($(date +%s) + 5))
+    write_policy '<schedule><initial-delay>PT0S</initial-delay></schedule>' \
+        "<debug><until>$(date -u -d "@$end" +%FT%TZ)</until></debug>"
+    start_real
+    until_true is_at 1
+    grep -q 'debug fetch: ' state/log/transfer.log || fail "$(cat state/log/transfer.log)"
+    want 0 d --config policy.xml status
+    grep -q '^Debug         the logs are kept in detail until 20' out || fail "$(cat out)"
+    while [ "$(date +%s)" -lt $end ]; do sleep 0.2; done
+    : >state/log/transfer.log
+    make_repo good 2
+    want 0 d update
+    is_at 2 || fail 'not updated'
+    [ -s state/log/transfer.log ] || fail 'no log at all'
+    ! grep -q debug state/log/transfer.log || fail 'debug lines after their time'
+    want 0 d --config policy.xml status
+    ! grep -q '^Debug' out || fail "$(cat out)"
+    # For one run: by its order
+    want 0 d -vv check
+    grep -q '^debug   fetch: ' err || fail "$(cat err)"
+    want 0 d -v check
+    ! grep -q '^debug' err || fail "$(cat err)"
+    want 0 d check
+    [ ! -s err ] || fail "$(cat err)"
+    stop_agent
+}
+
 a_bad_policy_keeps_the_one_before() {
     make_rules
     make_repo good 1
@@ -420,7 +451,8 @@ P
     done
 }
 
-for t in by_a_real_policy_it_polls_and_tells_who_is_outdated a_bad_policy_keeps_the_one_before \
+for t in by_a_real_policy_it_polls_and_tells_who_is_outdated debug_lines_end_by_themselves \
+    a_bad_policy_keeps_the_one_before \
     a_policy_replaced_in_mid_update_disturbs_nothing \
     without_a_worker_that_reads_policy_it_does_not_start \
     sigterm_in_mid_download_ends_cleanly_and_the_next_start_updates \
