@@ -351,6 +351,20 @@ back_off_and_retry_after_outlive_a_restart() {
     stop_agent
 }
 
+the_attempt_that_is_told_is_the_one_that_comes() {
+    local told comes
+    make_rules
+    make_repo good 1
+    echo "file://$PWD/none" >source
+    policy_is 'back-off-s 3000 90000'
+    start_agent
+    until_true grep -q '^failures 1' state/agent.state
+    told=$(sed -n 's/^next-attempt //p' state/schedule/agent)
+    comes=$(awk '/^polled/ { at = $4 } /^retry-s/ { print at + $2 }' state/agent.state)
+    [ $((told - comes)) -ge -5 ] && [ $((told - comes)) -le 5 ] || fail "told $told, comes at $comes"
+    stop_agent
+}
+
 a_damaged_state_means_due_now() {
     make_rules
     make_repo good 1
@@ -462,7 +476,8 @@ for t in by_a_real_policy_it_polls_and_tells_who_is_outdated debug_lines_end_by_
     a_killed_agent_takes_its_worker_along_and_the_next_one_updates \
     also_a_stopped_worker_goes_with_its_agent \
     a_stopped_agent_goes_on_where_it_was a_second_agent_is_refused wrong_use_is_explained \
-    back_off_and_retry_after_outlive_a_restart a_damaged_state_means_due_now \
+    back_off_and_retry_after_outlive_a_restart the_attempt_that_is_told_is_the_one_that_comes \
+    a_damaged_state_means_due_now \
     nothing_is_left_behind_by_many_runs the_service_manager_is_told; do
     t_run $t
 done
