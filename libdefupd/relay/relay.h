@@ -123,7 +123,7 @@ struct du_relay_figures {
     int64_t expires;        /* of the served timestamp */
     int64_t last_sync, last_success; /* Unix seconds; 0: never */
     int32_t last_error;              /* defupd_code of the last sync */
-    uint32_t components;
+    uint64_t components;
     uint64_t objects, object_bytes; /* in objects/ */
     uint64_t named, missing;        /* objects that manifests name; of these not in objects/ */
     char source[256];

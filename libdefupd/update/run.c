@@ -231,7 +231,7 @@ static void source_asked(const struct du_run *run, const char *source, defupd_co
 
 /* Sources in order until one serves metadata and manifests that verify. One that asked to be left
  * alone is passed over, whoever orders; what another one failed by is then the news. */
-static defupd_code ask_sources(struct du_run *run, defupd_error *err)
+defupd_code du_run_ask_sources(struct du_run *run, du_ask_fn ask, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
     DU_AUTO_FREE size_t *order = calloc(count + 1, sizeof *order);
@@ -255,7 +255,7 @@ static defupd_code ask_sources(struct du_run *run, defupd_error *err)
         du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
-        rc = ask_source(run, err);
+        rc = ask(run, err);
         source_asked(run, name, rc, err, since_ms);
         if (rc == DEFUPD_OK || !du_code_next_source(rc))
             return rc;
@@ -382,7 +382,8 @@ static defupd_code learn(struct du_run *run, defupd_error *err)
     if (run->kind != DU_RUN_INSTALL)
         DU_TRY(du_run_open_fetch(run, err));
     DU_TRY(du_bind_trust(run, err));
-    return run->kind == DU_RUN_INSTALL ? load_parts(run, err) : ask_sources(run, err);
+    return run->kind == DU_RUN_INSTALL ? load_parts(run, err)
+                                       : du_run_ask_sources(run, ask_source, err);
 }
 
 /* --- plan --- */
@@ -399,7 +400,9 @@ static defupd_code fill_others(struct du_run *run, bool *changed, defupd_error *
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const uint64_t version =
-            part->plan.target != NULL ? part->plan.target->version : part->installed;
+            part->plan.target != NULL && part->plan.reason != DEFUPD_REASON_TRIAL
+                ? part->plan.target->version
+                : part->installed;
         if (version != 0)
             other[count++] = (struct du_installed){ part->name, version };
     }
@@ -511,6 +514,7 @@ static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_e
         DU_TRY(download_part(run, part, err));
     }
     part->row->item.progress = DEFUPD_PROGRESS_STAGED;
+    part->staged = part->plan.reason != DEFUPD_REASON_TRIAL;
     return DEFUPD_OK;
 }
 
@@ -671,6 +675,11 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .from = import, .trust_dir = -1 };
     defupd_code rc;
 
+    /* What comes of it is told by events; where it failed, the next run tries again. */
+    if (kind != DU_RUN_CHECK && (request->flags & DEFUPD_REQUEST_DRY_RUN) == 0) {
+        (void)!du_trial_look(ctx, DU_BACK_EXPIRED, report, err);
+        defupd_report_free(du_take(report));
+    }
     DU_TRY(du_run_begin(&run, ctx, request, err));
     du_run_event(&run, DEFUPD_EVENT_REQUESTED, NULL);
     rc = work(&run, err);

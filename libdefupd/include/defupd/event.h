@@ -20,13 +20,15 @@ extern "C" {
 
 /** Stable ids; a program should ignore those it does not know. Values are ABI. */
 typedef enum defupd_event_id {
-    DEFUPD_EVENT_REQUESTED = 273,     /**< An update was requested (once for each call). */
-    DEFUPD_EVENT_DOWNLOADING = 276,   /**< A difference was found: objects will be fetched. */
-    DEFUPD_EVENT_SUCCEEDED = 784,     /**< A component is now at `version`. */
-    DEFUPD_EVENT_FAILED = 785,        /**< A component could not be updated: `code`, `text`. */
-    DEFUPD_EVENT_ROLLED_BACK = 786,   /**< A component went back to `version`. */
-    DEFUPD_EVENT_WITHDRAWN = 787,     /**< The installed release is withdrawn: `text`. */
-    DEFUPD_EVENT_UNCHANGED = 788,     /**< A component was checked; nothing new for it. */
+    DEFUPD_EVENT_REQUESTED = 273,   /**< An update was requested (once for each call). */
+    DEFUPD_EVENT_DOWNLOADING = 276, /**< A difference was found: objects will be fetched. */
+    DEFUPD_EVENT_SUCCEEDED = 784,   /**< A component is now at `version`. */
+    DEFUPD_EVENT_FAILED = 785,      /**< A component could not be updated: `code`, `text`. */
+    DEFUPD_EVENT_ROLLED_BACK = 786, /**< A component went back to `version`. */
+    DEFUPD_EVENT_WITHDRAWN = 787,   /**< The installed release is withdrawn: `text`. */
+    DEFUPD_EVENT_UNCHANGED = 788,   /**< A component was checked; nothing new for it. */
+    DEFUPD_EVENT_TRIAL = 789,       /**< A component's `version` is on trial from now on: `text`. */
+    DEFUPD_EVENT_CONFIRMED = 790,   /**< Its trial has ended, it stays: `text` when by its time. */
     DEFUPD_EVENT_SOURCE_FAILED = 800, /**< One source failed (`source`, `code`); more may follow. */
     DEFUPD_EVENT_DAMAGED = 801,       /**< An installed file is not what was signed: `text`. */
     DEFUPD_EVENT_REPAIRED = 802,      /**< Damaged files were replaced. */
@@ -38,7 +40,11 @@ typedef enum defupd_event_id {
                                            component's and `version`'s, the `source` that ended it,
                                            `bytes_done` over the wire of `bytes_total` it has,
                                            `resumed_bytes`, `duration_ms`. */
-    DEFUPD_EVENT_PROGRESS = 900       /**< Bytes moved on; at most about ten a second. */
+    DEFUPD_EVENT_PROGRESS = 900,      /**< Bytes moved on; at most about ten a second. */
+    DEFUPD_EVENT_RELAY_REQUESTED = 1600, /**< What a relay serves is to be brought up to date. */
+    DEFUPD_EVENT_RELAY_SUCCEEDED = 1601, /**< It is: `version` of its timestamp, the `source`,
+                                              `bytes_done` of objects fetched for it. */
+    DEFUPD_EVENT_RELAY_FAILED = 1602     /**< It is not (`code`, `text`); what was served stays. */
 } defupd_event_id;
 
 /** What the bytes of a DEFUPD_EVENT_PROGRESS are. Values are ABI. */
