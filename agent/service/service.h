@@ -71,6 +71,7 @@ struct ag_run {
     bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
+    uint64_t random;         /* draws the back-off, should it fail: told before, and kept to */
     char who[64];            /* as a word: "schedule", "uid%20100" */
     struct ag_out log;       /* frames for clients */
     char progress[512];      /* the latest progress frame */
