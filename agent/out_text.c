@@ -359,6 +359,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
     const defupd_component_status *item;
     const defupd_store_status *store;
     struct ag_table table;
+    char when[AG_WHEN];
 
     if (result->status == NULL)
         return;
@@ -369,7 +370,11 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
     /* A run that failed before it came to a component is told here. */
-    if (store->last_error != DEFUPD_OK) {
+    if (result->unable.code != DEFUPD_OK)
+        ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",
+                ag_age(when, result->unable.time, now), result->unable.text,
+                (int)result->unable.code, defupd_code_name(result->unable.code));
+    else if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
         ag_line(out, "Last attempt  failed: %s (%d %s)", defupd_code_text(code), (int)code,
                 defupd_code_name(code));

@@ -94,7 +94,7 @@ static defupd_code policy_proxy(struct ag_setup *setup, const struct ag_owner *o
     return rc == DEFUPD_OK ? rc : ag_at_setting(auth, rc, err);
 }
 
-static bool asks_sources(const struct ag_args *args)
+bool ag_asks_sources(const struct ag_args *args)
 {
     const enum ag_command_id id = args->command->id;
 
@@ -110,7 +110,7 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
 {
     const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
     const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
-    const bool network = asks_sources(args);
+    const bool network = ag_asks_sources(args);
     const bool reports =
         ag_policy_text(setup->force.policy, "report/url") != NULL &&
         ((args->command->traits & AG_CMD_REPORTS) != 0 || args->command->id == AG_CMD_DELIVER);

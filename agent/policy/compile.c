@@ -13,6 +13,7 @@
 #include "policy/map.h"
 #include "report/report.h"
 #include "text.h"
+#include "unable.h"
 
 void ag_compile_word(FILE *out, const char *text)
 {
@@ -145,6 +146,7 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
     defupd_client *client = NULL;
     defupd_error err = { 0 };
     struct ag_report_settings settings = { 0 };
+    struct ag_unable unable;
     uint64_t slot = 0;
     defupd_code rc;
 
@@ -159,6 +161,9 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
     if (client != NULL && ag_force_keep(force, client, state_dir, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: the policy could not be kept: %s", err.message);
     ag_map_report(&settings, force);
+    ag_unable_read(&unable, state_dir);
+    settings.unable_code = unable.code;
+    settings.agent_runs = true; /* it is who asks */
     if (client != NULL && ag_reports_write(client, state_dir, &settings, DEFUPD_OK,
                                            (int64_t)time(NULL), NULL, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: reports could not be written: %s", err.message);

@@ -171,11 +171,6 @@ void ag_state_print(const struct ag_schedule_state *state, const char *paused, s
 void ag_state_load(struct ag_service *service);
 void ag_state_save(struct ag_service *service);
 
-/* --- spawn.c --- */
-/* Start defupd with its standard output and, unless -1, descriptor 3 as given. 0 or errno. */
-int ag_spawn(const struct ag_service *service, char *const *argv, int output, int three,
-             pid_t *pid);
-
 /* --- compile.c --- */
 void ag_compile_start(struct ag_service *service);
 void ag_compile_read(struct ag_service *service);

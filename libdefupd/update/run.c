@@ -231,7 +231,7 @@ static void source_asked(const struct du_run *run, const char *source, defupd_co
 
 /* Sources in order until one serves metadata and manifests that verify. One that asked to be left
  * alone is passed over, whoever orders; what another one failed by is then the news. */
-static defupd_code ask_sources(struct du_run *run, defupd_error *err)
+defupd_code du_run_ask_sources(struct du_run *run, du_ask_fn ask, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
     DU_AUTO_FREE size_t *order = calloc(count + 1, sizeof *order);
@@ -255,7 +255,7 @@ static defupd_code ask_sources(struct du_run *run, defupd_error *err)
         du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
-        rc = ask_source(run, err);
+        rc = ask(run, err);
         source_asked(run, name, rc, err, since_ms);
         if (rc == DEFUPD_OK || !du_code_next_source(rc))
             return rc;
@@ -382,7 +382,8 @@ static defupd_code learn(struct du_run *run, defupd_error *err)
     if (run->kind != DU_RUN_INSTALL)
         DU_TRY(du_run_open_fetch(run, err));
     DU_TRY(du_bind_trust(run, err));
-    return run->kind == DU_RUN_INSTALL ? load_parts(run, err) : ask_sources(run, err);
+    return run->kind == DU_RUN_INSTALL ? load_parts(run, err)
+                                       : du_run_ask_sources(run, ask_source, err);
 }
 
 /* --- plan --- */

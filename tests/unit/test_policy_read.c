@@ -478,15 +478,17 @@ static void files_with_credentials_are_closed_to_others(void)
     put_file("ca", "");
     T_CHECK(chmod("auth", 0640) == 0);
     T_OK(load("p.xml", &err), &err);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY_OWNER);
     T_CHECK(findings.count == 1 && strstr(findings.line[0], "is open to others") != NULL);
     ag_findings_free(&findings);
     T_CHECK(chmod("auth", 0600) == 0);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_OK);
     T_CHECK(findings.count == 0);
     T_CHECK(unlink("ca") == 0);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY);
     T_CHECK(findings.count == 1 && strstr(findings.line[0], "tls/ca-file: cannot read") != NULL);
+    T_CHECK(chmod("auth", 0640) == 0);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY);
     forget();
 }
 
