@@ -39,8 +39,14 @@ static bool begins_with_name(const char *text, const char *name)
 /* A run's failure is also that of each component that it did not come to: told once. */
 static bool is_run_failure(const struct ag_result *result, const defupd_report_item *item)
 {
-    return item->code == result->code && is_set(item->text) &&
-           strcmp(item->text, result->err.message) == 0;
+    const size_t name = strlen(item->component);
+    const char *message = result->err.message;
+
+    if (item->code != result->code || !is_set(item->text))
+        return false;
+    return strcmp(item->text, message) == 0 ||
+           (strncmp(message, item->component, name) == 0 && strncmp(message + name, ": ", 2) == 0 &&
+            strcmp(item->text, message + name + 2) == 0);
 }
 
 void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)

@@ -18,6 +18,8 @@ static const struct word events[] = {
     { DEFUPD_EVENT_ROLLED_BACK, "rolled back", NULL },
     { DEFUPD_EVENT_WITHDRAWN, "withdrawn", NULL },
     { DEFUPD_EVENT_UNCHANGED, "unchanged", NULL },
+    { DEFUPD_EVENT_TRIAL, "trial", NULL },
+    { DEFUPD_EVENT_CONFIRMED, "confirmed", NULL },
     { DEFUPD_EVENT_SOURCE_FAILED, "source failed", NULL },
     { DEFUPD_EVENT_DAMAGED, "damaged", NULL },
     { DEFUPD_EVENT_REPAIRED, "repaired", NULL },
@@ -65,6 +67,7 @@ static const struct word reasons[] = {
     { DEFUPD_REASON_DELAY, "delay", "policy waits some time after publication" },
     { DEFUPD_REASON_METERED, "metered", "it needs a full bundle, too dear on this connection" },
     { DEFUPD_REASON_DISABLED, "disabled", "switched off in policy" },
+    { DEFUPD_REASON_TRIAL, "trial", "what is installed is still on trial" },
 };
 
 const struct ag_flag ag_release_flags[] = {

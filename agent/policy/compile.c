@@ -11,6 +11,7 @@
 #include "become.h"
 #include "fail.h"
 #include "policy/map.h"
+#include "relay/relay.h"
 #include "report/report.h"
 #include "text.h"
 #include "unable.h"
@@ -90,6 +91,17 @@ static void hook_lines(FILE *out, const struct ag_policy *policy)
         hook_line(out, at);
 }
 
+/* The number tells the service when its relay has to be started anew. */
+static void relay_line(FILE *out, const struct ag_policy *policy)
+{
+    struct ag_relay_settings settings;
+
+    ag_relay_settings(&settings, policy);
+    if (settings.enabled)
+        (void)fprintf(out, "relay %s %016" PRIx64 "\n", settings.cache ? "cache" : "mirror",
+                      ag_relay_settings_sum(policy));
+}
+
 static uint64_t interval_of(const struct ag_policy *policy)
 {
     return ag_policy_number(policy, "schedule/enabled") != 0
@@ -115,6 +127,7 @@ void ag_compile_print(FILE *out, const struct ag_policy *policy)
         text_line(out, "report", ag_policy_text(policy, "report/url"));
     number_line(out, "run-timeout-s", policy, "schedule/run-timeout");
     number_line(out, "debug-until", policy, "debug/until");
+    relay_line(out, policy);
     (void)fputs("end\n", out);
 }
 

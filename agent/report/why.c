@@ -43,7 +43,7 @@ const char *ag_why_passes(char out[160], const struct ag_why *why)
     const bool by_policy = (why->status->holds & DEFUPD_HOLD_POLICY) != 0;
 
     out[0] = '\0';
-    if (plan == NULL || plan->action != DEFUPD_ACTION_NONE)
+    if (plan == NULL || (plan->action != DEFUPD_ACTION_NONE && plan->reason != DEFUPD_REASON_TRIAL))
         return out;
     switch ((defupd_reason)plan->reason) {
     case DEFUPD_REASON_NONE:
@@ -77,6 +77,11 @@ const char *ag_why_passes(char out[160], const struct ag_why *why)
     case DEFUPD_REASON_UNLICENSED:
         (void)snprintf(out, 160, "a licence of its class in the policy; it then goes on by itself");
         return out;
+    case DEFUPD_REASON_TRIAL:
+        (void)snprintf(out, 160,
+                       "'defupd confirm' or 'defupd reject', or 'defupd update %s@%" PRIu64 "'",
+                       name, plan->to_version);
+        return out;
     case DEFUPD_REASON_DISABLED: (void)snprintf(out, 160, "'enabled' in the policy"); return out;
     }
     if (option != NULL && plan->newest != 0)
@@ -106,14 +111,18 @@ static void tell_plan(FILE *out, const struct ag_why *why)
         ag_line(out, "What helps    %s", defupd_code_advice((defupd_code)plan->code));
         return;
     }
-    if (plan->action != DEFUPD_ACTION_NONE) {
+    if (plan->action != DEFUPD_ACTION_NONE && plan->reason != DEFUPD_REASON_TRIAL) {
         ag_line(out, "Decision      %s to %" PRIu64 "%s%s: no gate is in the way",
                 ag_action_name(plan->action), plan->to_version, is_set(plan->how) ? " by " : "",
                 is_set(plan->how) ? plan->how : "");
         return;
     }
-    ag_line(out, "Decision      stays: %s",
-            reason_text(plan)[0] != '\0' ? reason_text(plan) : "nothing newer is known");
+    if (plan->action != DEFUPD_ACTION_NONE)
+        ag_line(out, "Decision      %s to %" PRIu64 ": %s", ag_action_name(plan->action),
+                plan->to_version, plan->text);
+    else
+        ag_line(out, "Decision      stays: %s",
+                reason_text(plan)[0] != '\0' ? reason_text(plan) : "nothing newer is known");
     if (ag_why_passes(passes, why)[0] != '\0')
         ag_line(out, "What passes   %s", passes);
 }

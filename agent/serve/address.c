@@ -40,6 +40,15 @@ bool du_address_parse(struct du_address *out, const char *text)
     return inet_pton(AF_INET6, text, out->bytes) == 1;
 }
 
+void du_address_text(char out[48], const struct du_address *address)
+{
+    const bool four = memcmp(address->bytes, mapped, sizeof mapped) == 0;
+
+    if (inet_ntop(four ? AF_INET : AF_INET6, address->bytes + (four ? sizeof mapped : 0), out,
+                  48) == NULL)
+        out[0] = '\0';
+}
+
 bool du_address_forwarded(struct du_address *out, const char *header)
 {
     const char *comma = strrchr(header, ',');

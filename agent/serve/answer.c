@@ -27,6 +27,7 @@ struct wanted {
     struct du_connection *connection;
     const char *method, *url, *path;
     bool head;
+    struct du_address from; /* whose limits count */
 };
 
 /* One write(2) to a file opened for appending: lines of several requests never mix. What cannot be
@@ -142,6 +143,7 @@ static unsigned status_of_errno(int error)
 
 static enum MHD_Result too_many(const struct wanted *want, uint32_t seconds, bool end)
 {
+    struct du_serve *serve = want->connection->serve;
     static char text[] = "too many requests\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
@@ -149,6 +151,9 @@ static enum MHD_Result too_many(const struct wanted *want, uint32_t seconds, boo
 
     if (response == NULL)
         return MHD_NO;
+    (void)pthread_mutex_lock(&serve->keeper.lock);
+    serve->last_limited = want->from;
+    (void)pthread_mutex_unlock(&serve->keeper.lock);
     (void)snprintf(wait, sizeof wait, "%" PRIu32, seconds);
     return queue_own(want, response,
                      refusal_headers(response) && header(response, "Retry-After", wait) &&
@@ -157,27 +162,28 @@ static enum MHD_Result too_many(const struct wanted *want, uint32_t seconds, boo
 }
 
 /* Whose account a request goes to; NULL for nobody's. */
-static struct du_client *account(const struct du_connection *connection, bool *allowed)
+static struct du_client *account(struct wanted *want, bool *allowed)
 {
+    const struct du_connection *connection = want->connection;
     struct du_serve *serve = connection->serve;
     const char *forwarded;
-    struct du_address from;
     uint32_t connections;
 
+    want->from = connection->from;
     *allowed = connection->allowed;
     if (!connection->forwards)
         return connection->client;
     forwarded = MHD_lookup_connection_value(connection->mhd, MHD_HEADER_KIND, "X-Forwarded-For");
-    if (forwarded == NULL || !du_address_forwarded(&from, forwarded))
+    if (forwarded == NULL || !du_address_forwarded(&want->from, forwarded))
         return NULL; /* the proxy's own requests */
     *allowed = serve->allow_count == 0;
     for (size_t i = 0; i < serve->allow_count && !*allowed; i++)
-        *allowed = du_network_has(&serve->allow[i], &from);
-    return du_client_enter(serve->clients, &from, du_serve_now_us(), false, &connections);
+        *allowed = du_network_has(&serve->allow[i], &want->from);
+    return du_client_enter(serve->clients, &want->from, du_serve_now_us(), false, &connections);
 }
 
 /* True when the request was answered here, with what in *result. */
-static bool limited(const struct wanted *want, enum MHD_Result *result)
+static bool limited(struct wanted *want, enum MHD_Result *result)
 {
     const struct du_connection *connection = want->connection;
     struct du_serve *serve = connection->serve;
@@ -185,7 +191,7 @@ static bool limited(const struct wanted *want, enum MHD_Result *result)
     bool allowed;
     uint32_t wait;
 
-    client = account(connection, &allowed);
+    client = account(want, &allowed);
     if (!allowed) {
         *result = refuse(want, MHD_HTTP_FORBIDDEN);
         return true;
@@ -381,8 +387,55 @@ static enum MHD_Result send_file(const struct wanted *want, int fd, const struct
                : send_content(want, response, etag, changed, part, first, length, size);
 }
 
+/* The object is on its way: begin the answer when its size is known. While the connection is
+ * suspended nothing is answered; then the same request comes here again. */
+static enum MHD_Result send_miss(const struct wanted *want, const char *digest)
+{
+    struct du_connection *connection = want->connection;
+    struct MHD_Response *response;
+    uint64_t first, length, total = 0;
+    defupd_code code = DEFUPD_OK;
+    enum du_range part;
+    char etag[DU_ETAG];
+
+    connection->held = false;
+    if (connection->miss == NULL) {
+        connection->serve->count.misses++;
+        connection->miss = du_miss_join(connection->serve->misses, digest);
+        if (connection->miss == NULL)
+            return refuse(want, MHD_HTTP_SERVICE_UNAVAILABLE);
+    }
+    switch (du_miss_look(connection, connection->miss, &total, &code)) {
+    case DU_MISS_WAITS: return MHD_YES;
+    case DU_MISS_FAILED:
+        return refuse(want, code == DEFUPD_E_NOT_FOUND ? MHD_HTTP_NOT_FOUND
+                                                       : MHD_HTTP_SERVICE_UNAVAILABLE);
+    case DU_MISS_COMES: break;
+    }
+    (void)snprintf(etag, sizeof etag, "\"%s\"", digest);
+    part = range_of(want, etag, total, &first, &length);
+    if (part == DU_RANGE_UNSATISFIABLE)
+        return send_nothing(want, etag, 0, MHD_HTTP_RANGE_NOT_SATISFIABLE, total);
+    response = du_miss_response(connection, connection->miss, first, length);
+    return response == NULL ? MHD_NO
+                            : send_content(want, response, etag, 0, part, first, length, total);
+}
+
+static void use(struct du_serve *serve, const char *digest)
+{
+    const struct du_serve_upstream *upstream = serve->options.upstream;
+    unsigned char sha256[32];
+
+    serve->count.hits++;
+    if (upstream != NULL) {
+        du_serve_from_hex(sha256, digest);
+        upstream->used(upstream->context, sha256);
+    }
+}
+
 static enum MHD_Result find(const struct wanted *want)
 {
+    const char *digest = du_serve_digest(want->path);
     struct du_serve *serve = want->connection->serve;
     struct du_hot *hot = du_hot_get(serve->hots, serve->dir, want->path);
     struct stat st;
@@ -393,7 +446,13 @@ static enum MHD_Result find(const struct wanted *want)
         du_hot_done(hot);
         return result;
     }
+    if (want->connection->miss != NULL)
+        return send_miss(want, digest);
     fd = du_file_open(serve->dir, want->path, &st);
+    if (fd < 0 && errno == ENOENT && digest != NULL && serve->misses != NULL)
+        return send_miss(want, digest);
+    if (fd >= 0 && digest != NULL)
+        use(serve, digest);
     if (fd < 0)
         return refuse(want, status_of_errno(errno));
     return send_file(want, fd, &st);
@@ -431,12 +490,14 @@ enum MHD_Result du_answer(void *cls, struct MHD_Connection *mhd, const char *url
         *upload_size = 0; /* a GET with content, which means nothing */
         return MHD_YES;
     }
-    serve->count.requests++;
-    if (limited(&want, &result))
-        return result;
+    if (want.connection->miss == NULL) { /* else it was here before */
+        serve->count.requests++;
+        if (limited(&want, &result))
+            return result;
+    }
     if (!du_serve_unescape(path, sizeof path, url))
         return refuse(&want, MHD_HTTP_BAD_REQUEST);
-    if (!du_serve_path_ok(path))
+    if (!du_serve_path_ok(path) || (serve->options.repository && !du_serve_in_repository(path)))
         return refuse(&want, MHD_HTTP_NOT_FOUND);
     want.path = path;
     return find(&want);
@@ -453,6 +514,9 @@ void du_answer_done(void *cls, struct MHD_Connection *mhd, void **request,
     (void)request;
     (void)how;
     if (connection != NULL) {
+        if (connection->miss != NULL)
+            du_miss_leave(connection->miss);
+        connection->miss = NULL;
         connection->since_ms = du_serve_now_us() / 1000;
         connection->busy = false;
     }

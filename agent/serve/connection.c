@@ -49,6 +49,9 @@ enum MHD_Result du_connection_accept(void *cls, const struct sockaddr *from, soc
     if (du_client_enter(serve->clients, &address, du_serve_now_us(), false, &connections) == NULL ||
         connections < 2 * (uint64_t)serve->options.per_client)
         return MHD_YES;
+    (void)pthread_mutex_lock(&serve->keeper.lock);
+    serve->last_limited = address;
+    (void)pthread_mutex_unlock(&serve->keeper.lock);
     serve->count.turned_away++;
     return MHD_NO;
 }
@@ -117,6 +120,8 @@ static void end(struct du_serve *serve, struct du_connection *connection)
             connection->next->link = connection->link;
         serve->keeper.count--;
         (void)pthread_mutex_unlock(&serve->keeper.lock);
+        if (connection->miss != NULL)
+            du_miss_leave(connection->miss);
         if (connection->client != NULL)
             du_client_leave(serve->clients, connection->client);
     }
@@ -153,6 +158,10 @@ static void look(struct du_connection *connection, int64_t now)
 
     if (connection->shut)
         return;
+    if (connection->held) { /* by us */
+        connection->then_ms = 0;
+        return;
+    }
     if (!connection->busy) {
         /* libmicrohttpd closes where nothing comes; here something does, but no whole request. */
         if (now - since >= 2000 * (int64_t)options->idle_s)
@@ -200,6 +209,7 @@ int64_t du_keeper_take(struct du_connection *connection, size_t most)
     int64_t got = (int64_t)most;
     bool resume;
 
+    connection->held = false;
     (void)pthread_mutex_lock(&keeper->lock);
     if (!keeper->stopping && keeper->tokens <= 0)
         refill(connection->serve);
@@ -216,6 +226,7 @@ int64_t du_keeper_take(struct du_connection *connection, size_t most)
         return got;
     /* Only who is suspended may be resumed, so it is entered afterwards. */
     connection->waits++;
+    connection->held = true;
     MHD_suspend_connection(connection->mhd);
     (void)pthread_mutex_lock(&keeper->lock);
     resume = keeper->stopping;
@@ -361,7 +372,7 @@ void du_serve_drain(struct du_serve *serve, unsigned ms)
         busy = 0;
         (void)pthread_mutex_lock(&serve->keeper.lock);
         for (struct du_connection *at = serve->keeper.connections; at != NULL; at = at->next)
-            busy += at->busy;
+            busy += at->busy || at->held;
         (void)pthread_mutex_unlock(&serve->keeper.lock);
         if (busy > 0)
             (void)nanosleep(&moment, NULL);

@@ -13,7 +13,7 @@
 #include "serve_priv.h"
 
 #define CACHE_FOR_EVER "public, max-age=31536000, immutable"
-#define CACHE_ASK_AGAIN "no-cache"
+#define CACHE_ASK_AGAIN "public, max-age=5, must-revalidate"
 #define FLAGS (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
 
 /* Part by part, where the kernel does not do it. */
@@ -104,7 +104,7 @@ bool du_file_headers(struct MHD_Response *response, const char *path, const char
     char date[DU_HTTP_DATE];
 
     /* A time tells seconds apart: of what is replaced, two contents can have the same. */
-    if (immutable) {
+    if (immutable && changed > 0) {
         du_serve_date(date, changed);
         if (MHD_add_response_header(response, "Last-Modified", date) != MHD_YES)
             return false;

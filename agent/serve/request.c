@@ -57,6 +57,12 @@ bool du_serve_path_ok(const char *path)
     return true;
 }
 
+bool du_serve_in_repository(const char *path)
+{
+    return strncmp(path, "/metadata/", 10) == 0 || strncmp(path, "/targets/", 9) == 0 ||
+           strncmp(path, "/objects/", 9) == 0;
+}
+
 bool du_serve_immutable(const char *path)
 {
     const char *name = strrchr(path, '/');
@@ -84,6 +90,12 @@ const char *du_serve_digest(const char *path)
         strncmp(path + 9, name, 2) != 0)
         return NULL;
     return name;
+}
+
+void du_serve_from_hex(unsigned char out[32], const char *digest)
+{
+    for (size_t i = 0; i < 32; i++)
+        out[i] = (unsigned char)(hex_digit(digest[2 * i]) * 16 + hex_digit(digest[2 * i + 1]));
 }
 
 /* Days since 1970 as a date: after Howard Hinnant's description of the calendar in eras of 400

@@ -271,9 +271,9 @@ static defupd_code start_daemon(struct du_serve *serve, unsigned n, defupd_error
 
     errno = 0;
     serve->daemons[n] = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO, 0,
-        du_connection_accept, serve, du_answer, serve, MHD_OPTION_LISTEN_SOCKET, serve->listen[n],
-        MHD_OPTION_CONNECTION_TIMEOUT, serve->options.idle_s, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, du_connection_accept, serve,
+        du_answer, serve, MHD_OPTION_LISTEN_SOCKET, serve->listen[n], MHD_OPTION_CONNECTION_TIMEOUT,
+        serve->options.idle_s, MHD_OPTION_CONNECTION_LIMIT,
         serve->options.connections / serve->addresses + threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         MEMORY, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         du_connection_notify, serve, MHD_OPTION_NOTIFY_COMPLETED, du_answer_done, serve,
@@ -299,6 +299,8 @@ defupd_code du_serve_start(struct du_serve *serve, const struct du_serve_options
     errno = 0;
     if (serve->clients == NULL || serve->hots == NULL || !du_answers_prepare(serve))
         return du_serve_fail(err, DEFUPD_E_NOMEM, "no memory for the HTTP server");
+    if (options->upstream != NULL && (serve->misses = du_misses_new(serve)) == NULL)
+        return du_serve_fail(err, DEFUPD_E_NOMEM, "no memory for the HTTP server");
     rc = du_keeper_start(serve, err);
     for (unsigned i = 0; i < serve->addresses && rc == DEFUPD_OK; i++)
         rc = start_daemon(serve, i, err);
@@ -319,9 +321,14 @@ void du_serve_figures(struct du_serve *serve, struct du_serve_figures *figures)
                                           .connections = count->connections,
                                           .turned_away = count->turned_away,
                                           .cut = count->cut,
-                                          .bytes = count->bytes };
+                                          .bytes = count->bytes,
+                                          .hits = count->hits,
+                                          .misses = count->misses,
+                                          .unfetched = count->unfetched };
     (void)pthread_mutex_lock(&serve->keeper.lock);
     figures->open = serve->keeper.count;
+    if (count->limited + count->turned_away > 0)
+        du_address_text(figures->last_limited, &serve->last_limited);
     (void)pthread_mutex_unlock(&serve->keeper.lock);
     figures->clients = du_clients_seen(serve->clients, du_serve_now_us() - HOUR_US);
 }
@@ -330,6 +337,8 @@ void du_serve_stop(struct du_serve *serve)
 {
     if (serve == NULL)
         return;
+    if (serve->misses != NULL)
+        du_misses_stop(serve->misses);
     du_keeper_release(serve);
     for (unsigned i = 0; i < DU_SERVE_ADDRESSES; i++) {
         if (serve->daemons[i] != NULL)
@@ -341,6 +350,7 @@ void du_serve_stop(struct du_serve *serve)
         if (serve->refusals[i] != NULL)
             MHD_destroy_response(serve->refusals[i]);
     }
+    du_misses_free(serve->misses);
     du_hots_free(serve->hots);
     du_clients_free(serve->clients);
     (void)pthread_mutex_destroy(&serve->keeper.lock);

@@ -19,10 +19,28 @@
 
 struct du_serve;
 
+/* Bytes of an object that is being fetched: the first `bytes` of `fd` are there, of `total` in the
+ * end. `fd` is looked at during the call only. Fewer bytes than before: those were wrong. */
+typedef void (*du_serve_arrived_fn)(void *user, int fd, uint64_t bytes, uint64_t total);
+
+/* Where objects come from that are asked for and not here. Called from several threads. */
+struct du_serve_upstream {
+    void *context;
+    /* Put the object into the folder; blocks. DEFUPD_E_NOT_FOUND: there is no such object. */
+    defupd_code (*fetch)(void *context, const unsigned char sha256[32], du_serve_arrived_fn arrived,
+                         void *user, defupd_error *err);
+    /* An object was asked for that is here. */
+    void (*used)(void *context, const unsigned char sha256[32]);
+    /* Fetches end soon, and so do those that begin later. */
+    void (*cancel)(void *context);
+    uint32_t fetches; /* at a time; 0: 32, the most */
+};
+
 struct du_serve_options {
     const char *dir; /* the folder; required */
     const char *log; /* file that gets a line "METHOD PATH STATUS BYTES" for each request, before
                         its answer is sent; NULL: none */
+    bool repository; /* nothing but metadata/, targets/ and objects/ is there */
     /* Limits; 0 is the default in brackets. */
     uint32_t threads;     /* that answer, for each address (1) */
     uint32_t connections; /* at a time (1000); further ones wait, unaccepted. Fewer where the
@@ -38,6 +56,8 @@ struct du_serve_options {
                                     none: everybody. Others get 403 */
     const char *const *forwards; /* networks whose X-Forwarded-For is believed: proxies in front.
                                     Limits then count for the address named there */
+    const struct du_serve_upstream *upstream; /* NULL: what is not here is not there. Borrowed
+                                                 until du_serve_stop() */
 };
 
 /* Listen at "ADDR:PORT", "[ADDR6]:PORT" or "ADDR"; port 0, or none, means any free one. Several
@@ -69,8 +89,11 @@ struct du_serve_figures {
     uint64_t turned_away;                     /* closed at once, being too many of one client */
     uint64_t cut;                             /* closed as idle or slow */
     uint64_t bytes;                           /* sent, with headers */
+    uint64_t hits, misses;                    /* objects asked for that were here, and not */
+    uint64_t unfetched;                       /* that could not be had upstream */
     uint32_t open;                            /* connections now */
     uint32_t clients;                         /* seen within the last hour */
+    char last_limited[48];                    /* the address that got 429 last */
 };
 void du_serve_figures(struct du_serve *serve, struct du_serve_figures *figures);
 

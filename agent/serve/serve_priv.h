@@ -26,11 +26,16 @@ bool du_serve_unescape(char *out, size_t size, const char *path);
  * dot, no control byte or backslash, and the name does not end in ".tmp". */
 bool du_serve_path_ok(const char *path);
 
+/* Is this path below one of a repository's three folders? */
+bool du_serve_in_repository(const char *path);
+
 /* Content-addressed and versioned names never change: any cache may keep them. */
 bool du_serve_immutable(const char *path);
 
 /* The digest that names an object ("/objects/ab/abcd...", 64 digits), NULL for any other path. */
 const char *du_serve_digest(const char *path);
+/* Of 64 hexadecimal digits. */
+void du_serve_from_hex(unsigned char out[32], const char *digest);
 
 enum du_range { DU_RANGE_NONE, DU_RANGE_PART, DU_RANGE_UNSATISFIABLE };
 /* RFC 9110, 14.2: what a malformed header, or one with several ranges, asks for is ignored. */
@@ -57,6 +62,7 @@ struct du_network {
 bool du_address_of(struct du_address *out, const struct sockaddr *from);
 /* "192.0.2.1", "2001:db8::1" */
 bool du_address_parse(struct du_address *out, const char *text);
+void du_address_text(char out[48], const struct du_address *address);
 /* Of the list in an X-Forwarded-For, the last: what the proxy that we believe has seen. */
 bool du_address_forwarded(struct du_address *out, const char *header);
 /* "ADDR" or "ADDR/BITS" */
@@ -135,8 +141,11 @@ struct du_connection {
     bool allowed, forwards;
     _Atomic(bool) busy;         /* an answer is under way */
     _Atomic(int64_t) since_ms;  /* it became so, or idle */
+    _Atomic(bool) held;         /* suspended: it waits for us */
     _Atomic(uint32_t) waits;    /* how often the answer had to wait for us */
     struct du_connection *wait; /* in the list of those that do */
+    struct du_miss *miss;       /* the object that the request at work waits for */
+    unsigned miss_turn;
     /* the looker's */
     uint64_t sent, sent_then;
     int64_t then_ms;
@@ -167,6 +176,29 @@ enum MHD_Result du_connection_accept(void *cls, const struct sockaddr *from, soc
 void du_connection_notify(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_ConnectionNotificationCode code);
 
+/* --- miss.c: objects that are fetched on demand --- */
+
+struct du_miss;
+struct du_misses;
+struct du_misses *du_misses_new(struct du_serve *serve);
+/* All that is under way fails; nobody waits any more. */
+void du_misses_stop(struct du_misses *misses);
+/* When no connection is left. */
+void du_misses_free(struct du_misses *misses);
+/* The fetch of an object, begun if nobody has; to be left. NULL: too many wait. */
+struct du_miss *du_miss_join(struct du_misses *misses, const char *digest);
+void du_miss_leave(struct du_miss *miss);
+enum du_miss_state {
+    DU_MISS_WAITS, /* the connection was suspended */
+    DU_MISS_COMES, /* *total is known */
+    DU_MISS_FAILED /* *code */
+};
+enum du_miss_state du_miss_look(struct du_connection *connection, struct du_miss *miss,
+                                uint64_t *total, defupd_code *code);
+/* Its bytes from `first` on, as they come. NULL without memory. */
+struct MHD_Response *du_miss_response(struct du_connection *connection, struct du_miss *miss,
+                                      uint64_t first, uint64_t length);
+
 /* --- answer.c --- */
 
 enum { DU_REFUSALS = 6 };
@@ -181,7 +213,7 @@ bool du_answers_prepare(struct du_serve *serve);
 
 struct du_count {
     _Atomic(uint64_t) requests, whole, part, unchanged, missing, limited, refused, connections,
-        turned_away, cut, bytes;
+        turned_away, cut, bytes, hits, misses, unfetched;
 };
 struct du_serve {
     struct du_serve_options options; /* with the defaults */
@@ -194,8 +226,10 @@ struct du_serve {
     char url[DU_SERVE_ADDRESSES][80];
     struct du_clients *clients;
     struct du_hots *hots;
+    struct du_misses *misses; /* NULL without an upstream */
     struct MHD_Response *refusals[DU_REFUSALS];
     struct du_keeper keeper;
+    struct du_address last_limited; /* under the keeper's lock; all 0: nobody */
     struct du_count count;
 };
 __attribute__((format(printf, 3, 4))) defupd_code du_serve_fail(defupd_error *err, defupd_code code,

@@ -76,12 +76,17 @@ void defupd_cancel(defupd_client *client)
         atomic_store(&client->ctx.cancel, true);
 }
 
+static defupd_code no_client(defupd_error *err, const char *call)
+{
+    return DU_FAIL(err, DEFUPD_E_INVALID, "%s: client is NULL", call);
+}
+
 /* What every entry point does first: an error to write to, and a client that is there. */
 #define ENTER(client, error)                                  \
     defupd_error scratch = { 0 };                             \
     defupd_error *err = (error) != NULL ? (error) : &scratch; \
     if ((client) == NULL)                                     \
-    return DU_FAIL(err, DEFUPD_E_INVALID, "%s: client is NULL", __func__)
+    return no_client(err, __func__)
 
 defupd_code defupd_client_cancel_other(defupd_client *client, uint64_t *pid, defupd_error *error)
 {
@@ -94,19 +99,13 @@ defupd_code defupd_client_cancel_other(defupd_client *client, uint64_t *pid, def
     return DEFUPD_OK;
 }
 
-/* The report belongs to the caller when he wants it, also when the call failed. */
-static void give_report(defupd_report **out, defupd_report *report)
-{
-    if (out != NULL)
-        *out = report;
-    else
-        defupd_report_free(report);
-}
+/* The kinds of calls that have a report: those of runs, and beyond them */
+enum { EXPLAIN = DU_RUN_IMPORT + 1, BACK };
 
-static defupd_code run_with(defupd_client *client, enum du_run_kind kind,
-                            const defupd_request *request, const defupd_import *import,
-                            defupd_report **report, defupd_error *err)
+static defupd_code run_with(defupd_client *client, unsigned kind, const defupd_request *request,
+                            const defupd_import *import, defupd_report **report, defupd_error *err)
 {
+    struct du_context *ctx = &client->ctx;
     defupd_report *made = NULL;
     defupd_request own;
     defupd_code rc;
@@ -114,12 +113,20 @@ static defupd_code run_with(defupd_client *client, enum du_run_kind kind,
     if (report != NULL)
         *report = NULL;
     DU_TRY(du_request_import(&own, request, err));
-    rc = du_run(&client->ctx, kind, &own, import, &made, err);
-    give_report(report, made);
+    if (kind >= BACK)
+        rc = du_back(ctx, &own, (enum du_back_kind)(kind - BACK), &made, err);
+    else if (kind == EXPLAIN)
+        rc = du_explain(ctx, &own, &made, err);
+    else
+        rc = du_run(ctx, (enum du_run_kind)kind, &own, import, &made, err);
+    if (report != NULL) /* the caller's when he wants it, also when the call failed */
+        *report = made;
+    else
+        defupd_report_free(made);
     return rc;
 }
 
-static defupd_code run(defupd_client *client, enum du_run_kind kind, const defupd_request *request,
+static defupd_code run(defupd_client *client, unsigned kind, const defupd_request *request,
                        defupd_report **report, defupd_error *err)
 {
     return run_with(client, kind, request, NULL, report, err);
@@ -135,17 +142,8 @@ defupd_code defupd_client_check(defupd_client *client, const defupd_request *req
 defupd_code defupd_client_explain(defupd_client *client, const defupd_request *request,
                                   defupd_report **report, defupd_error *error)
 {
-    defupd_report *made = NULL;
-    defupd_request own;
-    defupd_code rc;
-
     ENTER(client, error);
-    if (report != NULL)
-        *report = NULL;
-    DU_TRY(du_request_import(&own, request, err));
-    rc = du_explain(&client->ctx, &own, &made, err);
-    give_report(report, made);
-    return rc;
+    return run(client, EXPLAIN, request, report, err);
 }
 
 defupd_code defupd_client_update(defupd_client *client, const defupd_request *request,
@@ -193,17 +191,28 @@ defupd_code defupd_client_import(defupd_client *client, const defupd_import *imp
 defupd_code defupd_client_rollback(defupd_client *client, const defupd_request *request,
                                    defupd_report **report, defupd_error *error)
 {
-    defupd_report *made = NULL;
-    defupd_request own;
-    defupd_code rc;
-
     ENTER(client, error);
-    if (report != NULL)
-        *report = NULL;
-    DU_TRY(du_request_import(&own, request, err));
-    rc = du_rollback(&client->ctx, &own, &made, err);
-    give_report(report, made);
-    return rc;
+    return run(client, BACK + DU_BACK_ORDER, request, report, err);
+}
+
+defupd_code defupd_client_reject(defupd_client *client, const defupd_request *request,
+                                 defupd_report **report, defupd_error *error)
+{
+    ENTER(client, error);
+    return run(client, BACK + DU_BACK_REJECTED, request, report, err);
+}
+
+defupd_code defupd_client_confirm(defupd_client *client, const defupd_request *request,
+                                  defupd_error *error)
+{
+    ENTER(client, error);
+    return run(client, BACK + DU_BACK_NOT, request, NULL, err);
+}
+
+defupd_code defupd_client_early(defupd_client *client, defupd_report **report, defupd_error *error)
+{
+    ENTER(client, error);
+    return run(client, BACK + DU_BACK_CRASHED, NULL, report, err);
 }
 
 defupd_code defupd_client_verify(defupd_client *client, const defupd_request *request,

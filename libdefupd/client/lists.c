@@ -218,7 +218,7 @@ static bool is_word(const char *text)
 static defupd_code check_rule(const defupd_client_options *options, const defupd_rule *rule,
                               defupd_error *err)
 {
-    static const uint32_t known = DEFUPD_RULE_HELD | DEFUPD_RULE_DISABLED;
+    static const uint32_t known = DEFUPD_RULE_HELD | DEFUPD_RULE_DISABLED | DEFUPD_RULE_NO_TRIAL;
     const char *name = rule->component != NULL ? rule->component : "";
 
     if (!du_name_ok(name))

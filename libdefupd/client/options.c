@@ -20,7 +20,7 @@
 /* Padding holds whatever was on the caller's stack, and all_zero() would take it for a setting. So
  * the structs have none. */
 _Static_assert(sizeof(defupd_client_options) ==
-                   10 * sizeof(uint32_t) + 8 * sizeof(uint64_t) + 19 * sizeof(void *),
+                   10 * sizeof(uint32_t) + 10 * sizeof(uint64_t) + 19 * sizeof(void *),
                "defupd_client_options must have no padding");
 _Static_assert(sizeof(defupd_request) == 2 * sizeof(uint32_t) + sizeof(void *),
                "defupd_request must have no padding");
@@ -132,8 +132,8 @@ static defupd_code copy_all(defupd_client_options *into, defupd_error *err)
 
 static defupd_code check(const defupd_client_options *options, defupd_error *err)
 {
-    static const uint32_t known =
-        DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN | DEFUPD_CLIENT_RELAYS_ONLY;
+    static const uint32_t known = DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN |
+                                  DEFUPD_CLIENT_RELAYS_ONLY | DEFUPD_CLIENT_TRIAL_CONFIRMS;
     const char *const *list;
 
     if (options->state_dir == NULL || options->state_dir[0] != '/')

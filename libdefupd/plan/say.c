@@ -203,6 +203,7 @@ void du_say_held_back(struct du_plan *plan, const struct du_case *c, const struc
     case DEFUPD_REASON_BUDGET: say_budget(plan, c, v); break;
     case DEFUPD_REASON_NONE:
     case DEFUPD_REASON_DISABLED:
+    case DEFUPD_REASON_TRIAL:
     case DEFUPD_REASON_NEWEST:
     case DEFUPD_REASON_REQUIRES:
     case DEFUPD_REASON_WITHDRAWN:

@@ -197,6 +197,7 @@ static defupd_code code_of_nothing(int32_t reason)
     case DEFUPD_REASON_DELAY:
     case DEFUPD_REASON_METERED:
     case DEFUPD_REASON_DISABLED:
+    case DEFUPD_REASON_TRIAL:
     case DEFUPD_REASON_NO_RELEASE: break;
     }
     return DEFUPD_OK;
@@ -261,6 +262,7 @@ static defupd_code code_of_named(int32_t reason)
     case DEFUPD_REASON_PAUSED:
     case DEFUPD_REASON_DELAY:
     case DEFUPD_REASON_DISABLED:
+    case DEFUPD_REASON_TRIAL:
     case DEFUPD_REASON_NO_RELEASE: break; /* these do not keep a named release away */
     }
     return DEFUPD_E_BUG;

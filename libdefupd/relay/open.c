@@ -61,6 +61,9 @@ defupd_code du_relay_open(struct du_relay **out, const struct du_relay_options *
         return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a relay");
     made->ctx.store = (struct du_store){ .dir = -1, .lock = -1 };
     atomic_init(&made->ctx.cancel, false);
+    atomic_init(&made->stop, false);
+    (void)pthread_mutex_init(&made->mutex, NULL); /* cannot fail without attributes */
+    (void)pthread_cond_init(&made->ended, NULL);
     rc = fill(made, options, err);
     if (rc != DEFUPD_OK) {
         du_relay_close(made);
@@ -76,6 +79,15 @@ void du_relay_close(struct du_relay *relay)
 
     if (relay == NULL)
         return;
+    while (relay->idle != NULL) {
+        struct du_relay_hand *next = relay->idle->next;
+
+        du_relay_hand_free(relay->idle);
+        relay->idle = next;
+    }
+    du_named_free(&relay->named);
+    (void)pthread_cond_destroy(&relay->ended);
+    (void)pthread_mutex_destroy(&relay->mutex);
     du_trust_freep(&relay->ctx.trust);
     du_store_close(&relay->ctx.store);
     du_options_free(&relay->client);
@@ -87,6 +99,7 @@ void du_relay_close(struct du_relay *relay)
 void du_relay_cancel(struct du_relay *relay)
 {
     atomic_store(&relay->ctx.cancel, true);
+    atomic_store(&relay->stop, true);
 }
 
 void du_relay_dirs_close(struct du_relay_dirs *dirs)

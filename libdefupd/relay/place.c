@@ -98,17 +98,21 @@ static defupd_code give_name(struct du_sync *sync, int fd, int dir, const struct
     return du_store_download_drop(&run->ctx->store, object->sha256, err);
 }
 
+static bool is_downloaded(const struct du_sync *sync, const struct du_object *object)
+{
+    bool complete = false;
+
+    (void)du_store_download_bytes(&sync->run.ctx->store, object->sha256, &complete);
+    return complete;
+}
+
 /* An archive that was made for other hosts has some of them only. Whoever fetches begins a
  * download; one that waits for the network must not suffer. */
 static bool is_at_hand(const struct du_sync *sync, const struct du_object *object)
 {
     const struct du_run *run = &sync->run;
-    bool complete = false;
 
-    if (run->import == NULL || du_import_has(run->import, object))
-        return true;
-    (void)du_store_download_bytes(&run->ctx->store, object->sha256, &complete);
-    return complete;
+    return run->import == NULL || du_import_has(run->import, object) || is_downloaded(sync, object);
 }
 
 static defupd_code place_object(struct du_sync *sync, const char *component, uint64_t version,
@@ -127,6 +131,9 @@ static defupd_code place_object(struct du_sync *sync, const char *component, uin
         return DEFUPD_OK;
     if (!is_at_hand(sync, object))
         return DU_FAIL(err, DEFUPD_E_NOT_DOWNLOADED, "%s does not hold it", sync->run.from->path);
+    if (sync->run.import == NULL && sync->relay->options.mode == DU_RELAY_CACHE)
+        DU_TRY(du_relay_make_room(sync->relay, sync->dirs.objects, object->bytes,
+                                  &sync->report->removed, err));
     DU_TRY(du_run_object(&sync->run, component, version, object, &fd, &file, err));
     DU_TRY(give_name(sync, fd, dir, object, name, err));
     return du_dir_sync(sys, dir, "relay/objects", err);
@@ -193,16 +200,25 @@ static bool is_newest(const struct du_sync *sync, const char *component,
     return false;
 }
 
+/* Into a cache. */
+static bool fits(const struct du_sync *sync, const struct du_object *object)
+{
+    const uint64_t most = sync->relay->options.max_bytes;
+
+    return most == 0 || object->bytes <= most;
+}
+
 static defupd_code take_object(struct du_sync *sync, const char *component,
                                const struct du_release *release, const struct du_object *object,
                                bool wanted, defupd_error *err)
 {
     const bool archive = sync->run.import != NULL;
+    const bool cache = sync->relay->options.mode == DU_RELAY_CACHE;
     char hex[DU_SHA256_HEX + 1];
     defupd_code rc;
 
     /* What an archive brings comes from nowhere else, whatever the mode. */
-    if (!archive && (!wanted || sync->relay->options.mode == DU_RELAY_CACHE))
+    if (!archive && !(cache ? is_downloaded(sync, object) && fits(sync, object) : wanted))
         return DEFUPD_OK;
     rc = place_object(sync, component, release->version, object, err);
     if (archive ? rc != DEFUPD_E_NOT_DOWNLOADED : !is_spoilt(rc))

@@ -13,11 +13,44 @@
 #define DU_RELAY_PATH_MAX \
     192 /* "targets/COMPONENT/HASH.manifest.xml", "metadata/N.COMPONENT.json" */
 
+struct du_named {
+    struct du_named_item {
+        unsigned char sha256[DU_SHA256_BYTES];
+        uint64_t bytes;
+        int64_t left; /* since when no manifest names it; 0: one does */
+    } * item;         /* sorted by digest once du_named_sort() was called */
+    size_t count, room;
+};
+
+struct du_relay_job;
+struct du_relay_hand;
+
+/* What may have to be left alone, for as long as this handle lives: sources by their names. */
+#define DU_RELAY_SOURCES_MAX 128
+struct du_relay_cool {
+    char key[DU_SOURCE_KEY];
+    int64_t until;
+};
+
 struct du_relay {
     struct du_relay_options options; /* `client` and `components` are below */
     defupd_client_options client;
     struct du_names components; /* none: all */
     struct du_context ctx;      /* of syncs */
+    atomic_bool stop;
+
+    /* Of fetching on demand; all below is guarded by `mutex`. */
+    pthread_mutex_t mutex;
+    pthread_cond_t ended; /* a job has */
+    struct du_relay_job *jobs;
+    struct du_relay_hand *idle; /* that have connections */
+    struct du_named named;
+    struct du_relay_mark {
+        uint64_t device, inode, size;
+        int64_t mtime_ns;
+    } named_mark; /* of the file that `named` was read from */
+    struct du_relay_cool cool[DU_RELAY_SOURCES_MAX];
+    size_t cools;
 };
 
 /* The folders of the tree; -1 until opened. */
@@ -43,14 +76,6 @@ DEFUPD_MUST_CHECK defupd_code du_relay_object_dir(const struct du_relay *relay, 
 
 /* --- named.c: STATE/relay/named, which objects verified manifests name --- */
 
-struct du_named {
-    struct du_named_item {
-        unsigned char sha256[DU_SHA256_BYTES];
-        uint64_t bytes;
-        int64_t left; /* since when no manifest names it; 0: one does */
-    } * item;         /* sorted by digest once du_named_sort() was called */
-    size_t count, room;
-};
 #define DU_NAMED_MAX (64U * 1024 * 1024) /* bytes of the file */
 void du_named_free(struct du_named *named);
 #define DU_AUTO_NAMED __attribute__((cleanup(du_named_free))) struct du_named
@@ -116,6 +141,31 @@ DEFUPD_MUST_CHECK defupd_code du_relay_each_path(struct du_sync *sync, du_relay_
 
 /* --- prune.c: what was superseded long enough ago goes; failures are logged --- */
 void du_relay_prune(struct du_sync *sync);
+
+/* --- hand.c: who fetches an object --- */
+
+/* A run that only fetches, with its connections; one thread at a time. */
+struct du_relay_hand {
+    struct du_run run;
+    struct du_context ctx;
+    struct du_relay *relay;
+    struct du_relay_hand *next;
+    void (*on_tick)(void *user); /* while it fetches, a few times a second */
+    void *user;
+};
+/* One that is idle, or a new one. Errors: DEFUPD_E_NO_SOURCE, those of du_fetch_new(). */
+DEFUPD_MUST_CHECK defupd_code du_relay_hand_take(struct du_relay *relay, struct du_relay_hand **out,
+                                                 defupd_error *err);
+void du_relay_hand_give_back(struct du_relay *relay, struct du_relay_hand *hand);
+void du_relay_hand_free(struct du_relay_hand *hand);
+
+/* --- room.c: the cache's size --- */
+
+/* Make room for so many bytes more. DEFUPD_E_NO_SPACE when there can be none, DEFUPD_E_NOMEM. What
+ * cannot be looked at or removed is passed over. */
+DEFUPD_MUST_CHECK defupd_code du_relay_make_room(const struct du_relay *relay, int objects,
+                                                 uint64_t bytes, uint64_t *removed,
+                                                 defupd_error *err);
 
 /* --- figures.c --- */
 DEFUPD_MUST_CHECK defupd_code du_relay_figures_load(struct du_relay_figures *out,

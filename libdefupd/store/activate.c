@@ -178,11 +178,12 @@ static defupd_code take_number(const struct du_store *store, struct du_generatio
  *   1. members checked, versions/ and versions/C synced   the old set; versions no generation links
  *   2. staging/generation filled and synced               the old set; rubbish in staging/
  *   3. renamed to generations/N, generations/ synced      the old set; N is used up
- *   4. current.tmp made                                   the same, and a leftover
- *   5. renamed to current                                 the new set; after a power cut either,
+ *   4. trial/N written, where it is on trial              the same
+ *   5. current.tmp made                                   the same, and a leftover
+ *   6. renamed to current                                 the new set; after a power cut either,
  *                                                         and both are complete on disk
- *   6. the state directory synced                         the new set
- * 3 must be durable before 5: else a power cut could keep the switch and lose what it points to.
+ *   7. the state directory synced                         the new set
+ * 3 must be durable before 6: else a power cut could keep the switch and lose what it points to.
  * Proven by tests/fault/test_store_faults.c and tests/crash/test_store_power.c.
  */
 defupd_code du_store_activate(struct du_store *store, struct du_generation *next, int64_t now,
@@ -215,5 +216,7 @@ defupd_code du_store_activate(struct du_store *store, struct du_generation *next
         return rc;
     }
     DU_TRY(du_dir_sync(sys, generations, "generations", err));
+    if (next->terms != NULL)
+        DU_TRY(du_store_fact_write(store, DU_FACT_TRIAL, name, next->terms, err));
     return switch_to(store, next->number, staging, switched, err);
 }

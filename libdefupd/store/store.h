@@ -92,6 +92,8 @@ DEFUPD_MUST_CHECK defupd_code du_store_write_report(struct du_store *store, cons
 
 /* --- generation.c --- */
 
+struct du_fact;
+
 struct du_member {
     char component[DU_NAME_MAX + 1];
     char label[DU_LABEL_MAX + 1];
@@ -105,7 +107,8 @@ struct du_generation {
     int64_t made;
     char reason[32]; /* "install", "update", "rollback", "withdrawal", ... */
     bool trial;
-    struct du_member *member; /* sorted by component */
+    const struct du_fact *terms; /* for du_store_activate(): becomes trial/N; NULL: none */
+    struct du_member *member;    /* sorted by component */
     size_t count;
 };
 void du_generation_free(struct du_generation *generation);
@@ -230,8 +233,6 @@ DEFUPD_MUST_CHECK defupd_code du_store_repair_record(struct du_store *store, con
 
 /* --- download.c --- */
 
-struct du_fact;
-
 /* Open downloads/HEX (complete) or else downloads/HEX.part for appending and reading; with `make`
  * create the latter. *complete tells which: "complete" is a hint, the caller verifies the digest.
  * *fd yours. Errors: DEFUPD_E_IO (ENOENT when there is none and make is false). */
@@ -270,8 +271,9 @@ struct du_sweep {
     void *user;
 };
 /* [L] Remove generations beyond retention that nobody leases (the last confirmed one and those
- * newer than current stay), versions that no generation links, old downloads, staging, leftovers
- * of interrupted work. Failures are counted, not fatal: what stays is swept next time. Not between
+ * newer than current stay), versions that no generation links (but for each component's newest,
+ * while the current generation is on trial), old downloads, staging, leftovers of interrupted work.
+ * Failures are counted, not fatal: what stays is swept next time. Not between
  * du_store_stage() and the activation: a version that no generation links yet would go. */
 void du_store_sweep(struct du_store *store, const struct du_sweep *sweep, unsigned *failures);
 /* [L] Everything in downloads/ and staging/. */

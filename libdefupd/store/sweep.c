@@ -29,6 +29,7 @@ struct shelf {
     uint64_t *number; /* ascending */
     bool *keep;
     size_t count;
+    bool on_trial; /* the current one */
 };
 
 static void shelf_free(struct shelf *shelf)
@@ -74,6 +75,8 @@ static defupd_code choose(const struct du_store *store, const struct du_sweep *s
                 shelf->keep[at] = true;
                 confirmed = true;
             }
+            if (number == current)
+                shelf->on_trial = !confirmed;
             if (generation.parent > 0 && generation.parent < number)
                 bound = generation.parent + 1;
         } else if (err->code == DEFUPD_E_NOMEM) {
@@ -109,7 +112,7 @@ static defupd_code take_generation(const struct du_store *store, int generations
 
 /* *settled: versions may be looked at now; what links them is known and durable. */
 static defupd_code sweep_generations(const struct du_store *store, const struct du_sweep *sweep,
-                                     int staging, bool *settled, unsigned *failures,
+                                     int staging, bool *settled, bool *on_trial, unsigned *failures,
                                      defupd_error *err)
 {
     __attribute__((cleanup(shelf_free))) struct shelf shelf = { 0 };
@@ -135,6 +138,7 @@ static defupd_code sweep_generations(const struct du_store *store, const struct 
     DU_TRY(du_dir_sync(store->sys, staging, "staging", err));
     DU_TRY(du_dir_sync(store->sys, generations, "generations", err));
     *settled = true;
+    *on_trial = shelf.on_trial;
     return DEFUPD_OK;
 }
 
@@ -188,21 +192,30 @@ static bool version_of(const char *name, uint64_t *version, bool *tmp)
     return du_version_parse(number, version);
 }
 
+/* While the current generation is on trial, the newest version waits for the end of that. */
 static defupd_code sweep_component(const struct du_store *store, int versions,
                                    const char *component, const struct du_links *links, int staging,
-                                   defupd_error *err)
+                                   bool on_trial, defupd_error *err)
 {
     DU_AUTO_NAMES names = { 0 };
     DU_AUTO_FD dir = -1;
+    uint64_t newest = 0;
     size_t left = 0;
 
     DU_TRY(du_dir_open(store->sys, versions, component, false, 0, &dir, err));
     DU_TRY(du_dir_names(store->sys, dir, &names, err));
+    for (size_t i = 0; on_trial && i < names.count; i++) {
+        uint64_t version;
+        bool tmp;
+
+        if (version_of(names.item[i], &version, &tmp) && !tmp && version > newest)
+            newest = version;
+    }
     for (size_t i = 0; i < names.count; i++) {
         uint64_t version;
         bool tmp;
 
-        if (!version_of(names.item[i], &version, &tmp) ||
+        if (!version_of(names.item[i], &version, &tmp) || (!tmp && version == newest) ||
             (!tmp && du_links_have(links, component, version)))
             left++;
         else
@@ -214,8 +227,8 @@ static defupd_code sweep_component(const struct du_store *store, int versions,
     return DEFUPD_OK;
 }
 
-static defupd_code sweep_versions(const struct du_store *store, int staging, unsigned *failures,
-                                  defupd_error *err)
+static defupd_code sweep_versions(const struct du_store *store, int staging, bool on_trial,
+                                  unsigned *failures, defupd_error *err)
 {
     DU_AUTO_NAMES components = { 0 };
     DU_AUTO_LINKS links = { 0 };
@@ -225,7 +238,8 @@ static defupd_code sweep_versions(const struct du_store *store, int staging, uns
     DU_TRY(du_store_components(store, &components, err));
     DU_TRY(du_store_sub(store, "versions", &versions, err));
     for (size_t i = 0; i < components.count; i++) {
-        if (sweep_component(store, versions, components.item[i], &links, staging, err) != DEFUPD_OK)
+        if (sweep_component(store, versions, components.item[i], &links, staging, on_trial, err) !=
+            DEFUPD_OK)
             (*failures)++;
     }
     return DEFUPD_OK;
@@ -409,7 +423,7 @@ static void sweep_small(const struct du_store *store, int64_t now, unsigned *fai
 void du_store_sweep(struct du_store *store, const struct du_sweep *sweep, unsigned *failures)
 {
     DU_AUTO_FD staging = -1;
-    bool settled = false;
+    bool settled = false, on_trial = false;
     defupd_error why;
 
     *failures = 0;
@@ -417,9 +431,9 @@ void du_store_sweep(struct du_store *store, const struct du_sweep *sweep, unsign
         *failures = 1;
         return;
     }
-    if (sweep_generations(store, sweep, staging, &settled, failures, &why) != DEFUPD_OK)
+    if (sweep_generations(store, sweep, staging, &settled, &on_trial, failures, &why) != DEFUPD_OK)
         (*failures)++;
-    if (settled && sweep_versions(store, staging, failures, &why) != DEFUPD_OK)
+    if (settled && sweep_versions(store, staging, on_trial, failures, &why) != DEFUPD_OK)
         (*failures)++;
     if (settle(store, &why) != DEFUPD_OK)
         (*failures)++;

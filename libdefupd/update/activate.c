@@ -132,7 +132,7 @@ static defupd_code make_current(struct du_run *run, struct du_generation *next, 
     if (atomic_load(&run->ctx->cancel))
         return DU_FAIL(err, DEFUPD_E_CANCELLED, "cancelled; what was downloaded is kept");
     (void)snprintf(next->reason, sizeof next->reason, "%s", reason_of(run));
-    rc = du_store_activate(&run->ctx->store, next, run->now, &switched, err);
+    rc = du_trial_activate(run, next, &switched, err);
     if (rc != DEFUPD_OK)
         (void)du_err_prefix(err, "activating generation %" PRIu64, next->number);
     if (switched)

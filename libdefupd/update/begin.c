@@ -42,7 +42,7 @@ static defupd_code read_engines(struct du_run *run, defupd_error *err)
 /* A switch that leads nowhere must not keep updates out for ever. What the newest generation on
  * disk holds is the best that is known of the installed set; the run makes a new generation of it,
  * whether or not there is news. */
-static defupd_code find_current(struct du_run *run, defupd_error *err)
+static defupd_code find_installed(struct du_run *run, defupd_error *err)
 {
     const struct du_store *store = &run->ctx->store;
     DU_AUTO_FREE uint64_t *number = NULL;
@@ -61,6 +61,12 @@ static defupd_code find_current(struct du_run *run, defupd_error *err)
             return got;
     }
     return DEFUPD_OK;
+}
+
+static defupd_code find_current(struct du_run *run, defupd_error *err)
+{
+    DU_TRY(find_installed(run, err));
+    return du_trial_read(run, err);
 }
 
 defupd_code du_run_begin(struct du_run *run, struct du_context *ctx, const defupd_request *request,
@@ -102,6 +108,7 @@ void du_run_end(struct du_run *run)
     du_fetch_freep(&run->fetch);
     du_import_freep(&run->import);
     du_generation_free(&run->current);
+    du_fact_free(&run->trial.fact);
     defupd_report_free(run->report);
     if (run->ctx != NULL && run->trust_dir >= 0)
         du_fd_close(&run->trust_dir);

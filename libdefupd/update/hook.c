@@ -44,7 +44,7 @@ defupd_code du_hook_validate(struct du_run *run, struct du_part *part, defupd_er
     defupd_error why = { 0 };
     defupd_code rc;
 
-    if (run->ctx->options->on_hook == NULL || is_accepted(run, part))
+    if (run->ctx->options->on_hook == NULL || !part->staged || is_accepted(run, part))
         return DEFUPD_OK;
     if (asprintf(&tree, "%s/versions/%s/%" PRIu64, run->ctx->store.path, part->name, version) < 0) {
         tree = NULL;

@@ -259,6 +259,12 @@ void du_part_plan(struct du_run *run, struct du_part *part)
     facts.refused = refused;
     facts.refused_user = &cohort;
     du_plan_make(&part->plan, part->manifest, &facts);
+    if (run->trial.on && part->plan.action == DEFUPD_ACTION_UPDATE && part->named == 0 &&
+        du_trial_is_wanted(run, part->name)) {
+        part->plan.reason = DEFUPD_REASON_TRIAL;
+        (void)snprintf(part->plan.text, sizeof part->plan.text,
+                       "it is only staged, until the trial of what is installed has ended");
+    }
     du_part_tell(part);
 }
 

@@ -13,6 +13,7 @@
 #include "update/run.h"
 
 struct back {
+    enum du_back_kind kind;
     struct du_run run;
     struct du_generation next;
 };
@@ -98,6 +99,20 @@ static defupd_code load_manifest(struct back *back, struct du_part *part, defupd
     return rc;
 }
 
+/* What is on disk for a trial that nobody has confirmed is nothing to go back to. */
+static void drop_tried(const struct du_run *run, struct du_part *part, size_t *count)
+{
+    for (size_t i = *count; i > 0; i--) {
+        uint64_t *version = &part->on_disk[i - 1];
+
+        if (du_trial_verdict(run, part->name, *version) >= 0)
+            continue;
+        (*count)--;
+        memmove(version, version + 1, (*count - (i - 1)) * sizeof *version);
+    }
+    part->on_disks = *count;
+}
+
 static defupd_code choose_version(struct back *back, struct du_part *part, uint64_t *version,
                                   defupd_error *err)
 {
@@ -107,10 +122,10 @@ static defupd_code choose_version(struct back *back, struct du_part *part, uint6
                                    .quarantine = part->quarantine,
                                    .quarantines = part->quarantines };
 
-    (void)back;
     if (part->installed == 0)
         return DU_FAIL(err, DEFUPD_E_NOT_INSTALLED, "%s is not installed", part->name);
     if (*version == 0) {
+        drop_tried(&back->run, part, &facts.on_disks);
         *version = du_plan_rollback(part->manifest, &facts);
         if (*version == 0)
             return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
@@ -217,7 +232,8 @@ static defupd_code back_to(struct back *back, const struct du_generation *genera
         DU_TRY(load_manifest(back, part, err));
         const struct du_release *release =
             part->manifest != NULL ? du_manifest_find(part->manifest, then->version) : NULL;
-        if (release == NULL || !release->withdrawn)
+        if ((release == NULL || !release->withdrawn) &&
+            du_trial_verdict(&back->run, part->name, then->version) >= 0)
             version = then->version;
         DU_TRY(choose_version(back, part, &version, err));
         DU_TRY(go_back(back, part, version, err));
@@ -251,6 +267,68 @@ static defupd_code back_all(struct back *back, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* One of those on trial goes back, or, where it has nothing to go back to, stays: then it is at
+ * least left for the next release that comes. */
+static defupd_code back_tried(struct back *back, const char *name, defupd_error *err)
+{
+    struct du_part *part;
+    uint64_t version = 0;
+
+    DU_TRY(add_row(back, name, &part, err));
+    DU_TRY(load_manifest(back, part, err));
+    if (choose_version(back, part, &version, err) == DEFUPD_OK &&
+        go_back(back, part, version, err) == DEFUPD_OK)
+        return DEFUPD_OK;
+    if (err->code == DEFUPD_E_CANCELLED || err->code == DEFUPD_E_NOMEM)
+        return err->code;
+    part->given_up = true;
+    du_report_fail(part->row, err);
+    return DEFUPD_OK;
+}
+
+static defupd_code back_from_trial(struct back *back, defupd_error *err)
+{
+    struct du_run *run = &back->run;
+
+    for (size_t i = 0; i < run->current.count; i++) {
+        const struct du_member *member = &run->current.member[i];
+
+        if (du_trial_is_named(run, member) && du_trial_awaits(run, member->component))
+            DU_TRY(back_tried(back, member->component, err));
+    }
+    if (run->parts == 0)
+        return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS, "not on trial; 'defupd rollback' goes back");
+    return DEFUPD_OK;
+}
+
+/* For whoever reads quarantine and reports. */
+static const char *why_of(enum du_back_kind kind)
+{
+    switch (kind) {
+    case DU_BACK_ORDER:
+    case DU_BACK_NOT:
+    case DU_BACK_REJECTED: break;
+    case DU_BACK_EXPIRED: return "its trial ended without a confirmation";
+    case DU_BACK_CRASHED: return "the product started too often without a confirmation";
+    }
+    return "rejected on this host";
+}
+
+/* Refused before the switch, as with a skip. */
+static void refuse(struct back *back)
+{
+    struct du_run *run = &back->run;
+
+    for (size_t i = 0; back->kind != DU_BACK_ORDER && i < run->parts; i++) {
+        const struct du_part *part = &run->part[i];
+
+        if (!part->staged && !part->given_up)
+            continue;
+        du_quarantine_add(run, part->name, part->installed, why_of(back->kind));
+        du_trial_drop(run, part->name);
+    }
+}
+
 static defupd_code set_skip(struct back *back, const struct du_part *part, uint64_t skip,
                             defupd_error *err)
 {
@@ -267,9 +345,10 @@ static defupd_code set_skip(struct back *back, const struct du_part *part, uint6
 }
 
 /* Going forward by `rollback C@V` leaves nothing to skip. */
-static bool leaves_skip(const struct du_part *part)
+static bool leaves_skip(const struct back *back, const struct du_part *part)
 {
-    return part->staged && part->row->item.to_version < part->installed;
+    return back->kind == DU_BACK_ORDER && part->staged &&
+           part->row->item.to_version < part->installed;
 }
 
 /* Ask the product of each component that goes back; one that does not want to stays. */
@@ -281,7 +360,8 @@ static defupd_code quiesce(struct back *back, bool *any, defupd_error *err)
         struct du_part *part = &run->part[i];
         defupd_error own = { 0 };
 
-        if (part->staged && du_hook_pre(run, part, &own) != DEFUPD_OK) {
+        if (part->staged && back->kind != DU_BACK_CRASHED &&
+            du_hook_pre(run, part, &own) != DEFUPD_OK) {
             du_report_fail(part->row, &own);
             if (own.code == DEFUPD_E_CANCELLED || own.code == DEFUPD_E_NOMEM) {
                 *err = own;
@@ -303,12 +383,13 @@ static defupd_code make_current(struct back *back, defupd_error *err)
     defupd_code rc = DEFUPD_OK;
 
     for (size_t i = 0; i < run->parts && rc == DEFUPD_OK; i++) {
-        if (leaves_skip(&run->part[i]))
+        if (leaves_skip(back, &run->part[i]))
             rc = set_skip(back, &run->part[i], run->part[i].installed, err);
     }
-    (void)snprintf(back->next.reason, sizeof back->next.reason, "rollback");
+    (void)snprintf(back->next.reason, sizeof back->next.reason, "%s",
+                   back->kind == DU_BACK_ORDER ? "rollback" : "reject");
     if (rc == DEFUPD_OK)
-        rc = du_store_activate(&run->ctx->store, &back->next, run->now, &switched, err);
+        rc = du_trial_activate(run, &back->next, &switched, err);
     if (switched)
         run->report->generation = back->next.number;
     for (size_t i = 0; i < run->parts; i++) {
@@ -316,7 +397,7 @@ static defupd_code make_current(struct back *back, defupd_error *err)
 
         if (switched && run->part[i].staged)
             run->part[i].row->item.progress = DEFUPD_PROGRESS_ACTIVE;
-        else if (leaves_skip(&run->part[i]))
+        else if (leaves_skip(back, &run->part[i]))
             (void)!set_skip(back, &run->part[i], run->part[i].skip, &ignored);
     }
     return rc;
@@ -328,8 +409,12 @@ static defupd_code switch_back(struct back *back, defupd_error *err)
     bool any = false;
     defupd_code rc = quiesce(back, &any, err);
 
+    if (rc == DEFUPD_OK)
+        refuse(back);
     if (rc == DEFUPD_OK && any)
         rc = make_current(back, err);
+    else if (rc == DEFUPD_OK && back->kind != DU_BACK_ORDER)
+        rc = du_trial_write(run, err);
     for (size_t i = 0; i < run->parts; i++)
         du_hook_post(run, &run->part[i], rc == DEFUPD_OK ? NULL : err);
     return rc;
@@ -341,42 +426,57 @@ static defupd_code work(struct back *back, defupd_error *err)
 
     for (size_t i = 0; i < current->count; i++)
         DU_TRY(du_generation_put(&back->next, &current->member[i], err));
-    DU_TRY(back->run.request->components != NULL ? back_named(back, err) : back_all(back, err));
+    if (back->kind != DU_BACK_ORDER)
+        DU_TRY(back_from_trial(back, err));
+    else
+        DU_TRY(back->run.request->components != NULL ? back_named(back, err) : back_all(back, err));
     if ((back->run.request->flags & DEFUPD_REQUEST_DRY_RUN) != 0)
         return DEFUPD_OK;
     return switch_back(back, err);
 }
 
-defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
-                        defupd_report **report, defupd_error *err)
+/* An outcome is told once; a failed trial is also what the component's state tells. */
+static void tell_part(struct back *back, struct du_part *part)
 {
-    DU_AUTO(back_free) struct back back = { .run = { .kind = DU_RUN_INSTALL, .trust_dir = -1 } };
+    struct du_run *run = &back->run;
+    struct du_report_row *row = part->row;
+    struct du_attempt attempt = {
+        .at = run->now, .code = row->item.code, .text = row->text, .source = ""
+    };
+
+    if (row->item.code != DEFUPD_OK) {
+        du_run_event(run, DEFUPD_EVENT_FAILED, row);
+    } else if (back->kind != DU_BACK_ORDER) {
+        attempt.code = DEFUPD_E_TRIAL;
+        du_report_say(row, "%s %" PRIu64 ": %s", part->name, part->installed, why_of(back->kind));
+    }
+    if (row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
+        (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
+        du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, row);
+    if ((run->request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
+        du_attempt_write(run, part->name, &attempt, false);
+}
+
+defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
+                        enum du_back_kind kind, defupd_report **report, defupd_error *err)
+{
+    DU_AUTO(back_free)
+    struct back back = { .kind = kind, .run = { .kind = DU_RUN_INSTALL, .trust_dir = -1 } };
     struct du_run *run = &back.run;
-    const struct du_report_row *failure;
     defupd_code rc;
 
-    DU_TRY(du_run_begin(run, ctx, request, err));
+    DU_TRY(kind == DU_BACK_ORDER ? du_run_begin(run, ctx, request, err)
+                                 : du_trial_enter(run, ctx, request, err));
     rc = work(&back, err);
     for (size_t i = 0; i < run->parts; i++) {
-        struct du_part *part = &run->part[i];
-        struct du_attempt attempt = { .at = run->now, .source = "" };
-
         if (rc != DEFUPD_OK)
-            du_report_fail(part->row, err);
-        attempt.code = part->row->item.code;
-        attempt.text = part->row->text;
-        if (part->row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
-            (part->row->item.code == DEFUPD_OK || part->row->item.code == DEFUPD_E_HOOK))
-            du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, part->row);
-        if (part->row->item.code != DEFUPD_OK)
-            du_run_event(run, DEFUPD_EVENT_FAILED, part->row);
-        if ((request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
-            du_attempt_write(run, part->name, &attempt, false);
+            du_report_fail(run->part[i].row, err);
+        tell_part(&back, &run->part[i]);
     }
-    du_run_sweep(run);
-    failure = du_report_failure(run->report);
-    if (rc == DEFUPD_OK && failure != NULL)
-        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    if (!run->read_only)
+        du_run_sweep(run);
+    if (rc == DEFUPD_OK)
+        rc = du_report_end(run->report, err);
     *report = du_take(&run->report);
     return rc;
 }

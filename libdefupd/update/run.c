@@ -400,7 +400,9 @@ static defupd_code fill_others(struct du_run *run, bool *changed, defupd_error *
     for (size_t i = 0; i < run->parts; i++) {
         const struct du_part *part = &run->part[i];
         const uint64_t version =
-            part->plan.target != NULL ? part->plan.target->version : part->installed;
+            part->plan.target != NULL && part->plan.reason != DEFUPD_REASON_TRIAL
+                ? part->plan.target->version
+                : part->installed;
         if (version != 0)
             other[count++] = (struct du_installed){ part->name, version };
     }
@@ -512,6 +514,7 @@ static defupd_code stage_part(struct du_run *run, struct du_part *part, defupd_e
         DU_TRY(download_part(run, part, err));
     }
     part->row->item.progress = DEFUPD_PROGRESS_STAGED;
+    part->staged = part->plan.reason != DEFUPD_REASON_TRIAL;
     return DEFUPD_OK;
 }
 
@@ -670,9 +673,13 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
                    const defupd_import *import, defupd_report **report, defupd_error *err)
 {
     DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .from = import, .trust_dir = -1 };
-    const struct du_report_row *failure;
     defupd_code rc;
 
+    /* What comes of it is told by events; where it failed, the next run tries again. */
+    if (kind != DU_RUN_CHECK && (request->flags & DEFUPD_REQUEST_DRY_RUN) == 0) {
+        (void)!du_trial_look(ctx, DU_BACK_EXPIRED, report, err);
+        defupd_report_free(du_take(report));
+    }
     DU_TRY(du_run_begin(&run, ctx, request, err));
     du_run_event(&run, DEFUPD_EVENT_REQUESTED, NULL);
     rc = work(&run, err);
@@ -686,9 +693,8 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     record(&run, rc, err);
     du_run_sweep(&run);
 
-    failure = du_report_failure(run.report);
-    if (rc == DEFUPD_OK && failure != NULL)
-        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    if (rc == DEFUPD_OK)
+        rc = du_report_end(run.report, err);
     *report = du_take(&run.report);
     return rc;
 }

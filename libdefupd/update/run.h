@@ -23,6 +23,21 @@ struct du_distrust {
     size_t deltas;
 };
 
+/* What is awaited of the current generation. */
+enum {
+    DU_TRIAL_LEFT,     /* running time in seconds ... */
+    DU_TRIAL_SEEN,     /* ... when the monotonic clock stood there: now */
+    DU_TRIAL_STARTS,   /* counted */
+    DU_TRIAL_MOST,     /* ... and allowed */
+    DU_TRIAL_CONFIRMS, /* 1: the end of the time confirms */
+    DU_TRIAL_NUMBERS
+};
+struct du_trial {
+    struct du_fact fact; /* with a line for each component that nobody has confirmed */
+    bool on;             /* there is such a line */
+    uint64_t number[DU_TRIAL_NUMBERS];
+};
+
 /* One component in a run. */
 struct du_part {
     char name[DU_NAME_MAX + 1];
@@ -43,6 +58,7 @@ struct du_part {
     uint64_t pin, skip;
     bool held;
     bool held_by_policy, pinned_by_policy;
+    bool given_up;     /* failed its trial, and nothing can take its place: it stays */
     bool told_to_wait; /* its product was asked to be quiet, and waits to be told to go on */
 };
 
@@ -53,7 +69,8 @@ struct du_run {
     int64_t now; /* fixed at the start of the run */
     unsigned char host_id[DU_HOST_ID_BYTES];
     struct du_generation current;
-    bool lost; /* `current` led nowhere: the newest generation on disk stands in */
+    bool lost;             /* `current` led nowhere: the newest generation on disk stands in */
+    struct du_trial trial; /* of `current` */
     struct du_trust *trust;
     struct du_fetch *fetch; /* NULL without network */
     const defupd_import *from;
@@ -216,6 +233,35 @@ DEFUPD_MUST_CHECK defupd_code du_hook_pre(struct du_run *run, struct du_part *pa
                                           defupd_error *err);
 /* run_failed: NULL, or why the run fails that had begun the switch. */
 void du_hook_post(struct du_run *run, struct du_part *part, const defupd_error *run_failed);
+
+/* --- trial.c --- */
+/* Of run->current, as its fact says; of one without a readable fact, where the options want trials,
+ * all that no other generation confirms, with all the time. DEFUPD_E_NOMEM. */
+DEFUPD_MUST_CHECK defupd_code du_trial_read(struct du_run *run, defupd_error *err);
+/* [L] Keep what run->trial says. */
+DEFUPD_MUST_CHECK defupd_code du_trial_write(struct du_run *run, defupd_error *err);
+bool du_trial_awaits(const struct du_run *run, const char *component);
+/* It is not awaited any more. */
+void du_trial_drop(struct du_run *run, const char *component);
+/* Does a new release of the component begin a trial? */
+bool du_trial_is_wanted(const struct du_run *run, const char *component);
+/* By the generations on disk: 1: confirmed, or it needed no confirmation. 0: none has it. -1: there
+ * are some, but on trial. Those that cannot be read say nothing. */
+int du_trial_verdict(const struct du_run *run, const char *component, uint64_t version);
+/* [L] du_store_activate(): what of `next` is awaited is known before it is current. Told afterwards
+ * where a trial begins. */
+DEFUPD_MUST_CHECK defupd_code du_trial_activate(struct du_run *run, struct du_generation *next,
+                                                bool *switched, defupd_error *err);
+/* Begin a run about a trial: without the lock when nothing is on trial. DEFUPD_E_NOT_INSTALLED for
+ * a word that names what is not installed, or another version of it. */
+DEFUPD_MUST_CHECK defupd_code du_trial_enter(struct du_run *run, struct du_context *ctx,
+                                             const defupd_request *request, defupd_error *err);
+/* Is the member one of the request's words, or are there no words? */
+bool du_trial_is_named(const struct du_run *run, const struct du_member *member);
+/* Keep the time that has passed, with DU_BACK_CRASHED count a start, and end the trial when that
+ * was the last one or its time is over. */
+DEFUPD_MUST_CHECK defupd_code du_trial_look(struct du_context *ctx, enum du_back_kind kind,
+                                            defupd_report **report, defupd_error *err);
 
 /* --- quarantine.c: failures to write are logged --- */
 bool du_quarantine_has(const struct du_fact *fact, uint64_t version);

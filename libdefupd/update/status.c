@@ -294,7 +294,7 @@ static defupd_code read_installed(const struct du_run *run, const struct du_memb
 
 /* What a state is decided from, beside the status itself. */
 struct finding {
-    bool disabled, withdrawn, unlicensed, damaged, quarantined;
+    bool disabled, withdrawn, unlicensed, damaged, quarantined, trial;
 };
 
 /* The first thing that is said stays: it is the stronger one. */
@@ -523,10 +523,13 @@ static defupd_state decide_state(const struct du_run *run, const defupd_componen
     if (is_stale(run, status))
         return DEFUPD_STATE_STALE;
     if (finding->quarantined &&
-        (status->last_error == DEFUPD_OK || status->last_error == DEFUPD_E_VALIDATION))
+        (status->last_error == DEFUPD_OK || status->last_error == DEFUPD_E_VALIDATION ||
+         status->last_error == DEFUPD_E_TRIAL))
         return DEFUPD_STATE_QUARANTINED;
     if (is_failing(run, status))
         return DEFUPD_STATE_FAILING;
+    if (finding->trial)
+        return DEFUPD_STATE_TRIAL;
     if ((status->holds & (DEFUPD_HOLD_HELD | DEFUPD_HOLD_PINNED)) != 0)
         return DEFUPD_STATE_HELD;
     if (status->version == 0)
@@ -539,7 +542,8 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
 {
     const struct du_member *member = du_generation_find(&run->current, name);
     struct status_row *row = NULL;
-    struct finding finding = { .disabled = du_rule_disabled(run->ctx->options, name) };
+    struct finding finding = { .disabled = du_rule_disabled(run->ctx->options, name),
+                               .trial = du_trial_awaits(run, name) };
 
     if (has_row(status, name))
         return DEFUPD_OK;
@@ -552,6 +556,8 @@ static defupd_code fill_row(struct du_run *run, defupd_status *status, const cha
     read_manifest(run, row, &finding);
     read_damage(run, row, &finding);
     read_quarantine(run, row, &finding);
+    if (finding.trial)
+        say_notice(row, "on trial until 'defupd confirm %s', or 'defupd reject %s'", name, name);
     read_expiry(run, row);
     row->status.state =
         (int32_t)decide_state(run, &row->status, &finding, status->store.busy_pid != 0);
@@ -635,6 +641,13 @@ static defupd_code fill_store(struct du_run *run, defupd_status *status, defupd_
         status->store.day_bytes = du_day_used(&fact, run->now);
     }
     status->store.cool_until = du_cool_until(run->ctx);
+    if (run->trial.on) {
+        const uint64_t *number = run->trial.number;
+
+        status->store.trial_s = number[DU_TRIAL_LEFT] > 0 ? number[DU_TRIAL_LEFT] : 1;
+        if (number[DU_TRIAL_STARTS] < number[DU_TRIAL_MOST])
+            status->store.trial_starts = number[DU_TRIAL_MOST] - number[DU_TRIAL_STARTS];
+    }
     return DEFUPD_OK;
 }
 

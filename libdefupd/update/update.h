@@ -42,8 +42,23 @@ DEFUPD_MUST_CHECK defupd_code du_run(struct du_context *ctx, enum du_run_kind ki
                                      defupd_report **report, defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_explain(struct du_context *ctx, const defupd_request *request,
                                          defupd_report **report, defupd_error *err);
+/* Why something goes back, or not. */
+enum du_back_kind {
+    DU_BACK_ORDER,    /* rollback: what is left is skipped */
+    DU_BACK_REJECTED, /* those on trial: what is left goes into quarantine */
+    DU_BACK_EXPIRED,  /* the same: nobody has confirmed them in time */
+    DU_BACK_CRASHED,  /* the same, before the product runs, if it has started too often: it is not
+                         asked */
+    DU_BACK_NOT       /* confirm */
+};
+/* defupd_client_rollback(), _reject(), _early() and _confirm(). */
+DEFUPD_MUST_CHECK defupd_code du_back(struct du_context *ctx, const defupd_request *request,
+                                      enum du_back_kind kind, defupd_report **report,
+                                      defupd_error *err);
+/* Without counting or confirming anything. */
 DEFUPD_MUST_CHECK defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
-                                          defupd_report **report, defupd_error *err);
+                                          enum du_back_kind kind, defupd_report **report,
+                                          defupd_error *err);
 DEFUPD_MUST_CHECK defupd_code du_verify(struct du_context *ctx, const defupd_request *request,
                                         defupd_damage_fn on_damage, void *user, uint64_t *files,
                                         defupd_error *err);

@@ -251,12 +251,12 @@ static defupd_code renew_generation(struct verify *v, defupd_error *err)
 {
     struct du_run *run = &v->run;
     DU_AUTO_GENERATION next = { 0 };
-    bool switched;
+    bool switched = false;
 
     for (size_t i = 0; i < run->current.count; i++)
         DU_TRY(du_generation_put(&next, &run->current.member[i], err));
     (void)snprintf(next.reason, sizeof next.reason, "repair");
-    return du_store_activate(&run->ctx->store, &next, run->now, &switched, err);
+    return du_trial_activate(run, &next, &switched, err);
 }
 
 static defupd_code work(struct verify *v, bool repair, defupd_error *err)

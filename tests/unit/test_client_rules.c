@@ -69,8 +69,8 @@ static void a_wrong_rule_is_refused_by_name(void)
     rule.component = "../x";
     refused(DEFUPD_E_INVALID, "rules: '../x'");
     rule.component = "alpha";
-    rule.flags = 4;
-    refused(DEFUPD_E_UNSUPPORTED, "rules: alpha: flags 0x4");
+    rule.flags = 8;
+    refused(DEFUPD_E_UNSUPPORTED, "rules: alpha: flags 0x8");
     rule.flags = 0;
     rule.pin_version = DU_VERSION_MAX + 1;
     refused(DEFUPD_E_INVALID, "rules: alpha: pin_version");

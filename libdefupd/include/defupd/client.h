@@ -29,8 +29,9 @@ typedef struct defupd_client defupd_client;
 
 /** Bits of defupd_rule.flags. Values are ABI. */
 enum {
-    DEFUPD_RULE_HELD = 1,    /**< Held: stays as it is, and cannot be unheld on this host. */
-    DEFUPD_RULE_DISABLED = 2 /**< Switched off: no call touches what is installed of it. */
+    DEFUPD_RULE_HELD = 1,     /**< Held: stays as it is, and cannot be unheld on this host. */
+    DEFUPD_RULE_DISABLED = 2, /**< Switched off: no call touches what is installed of it. */
+    DEFUPD_RULE_NO_TRIAL = 4  /**< Its product never confirms: its releases are not on trial. */
 };
 
 /** What policy says of one component. Start from DEFUPD_RULE_INIT. */
@@ -180,8 +181,10 @@ enum {
     DEFUPD_CLIENT_REMOVE_WITHDRAWN = 2, /**< What is withdrawn, and nothing will replace, is
                                              removed: the next generation is without the component.
                                          */
-    DEFUPD_CLIENT_RELAYS_ONLY = 4       /**< Where source_list has relays, its servers are not
+    DEFUPD_CLIENT_RELAYS_ONLY = 4,      /**< Where source_list has relays, its servers are not
                                              asked. */
+    DEFUPD_CLIENT_TRIAL_CONFIRMS = 8    /**< A trial whose time ends is confirmed by that; default:
+                                             it has failed. */
 };
 
 /**
@@ -250,12 +253,18 @@ typedef struct defupd_client_options {
     uint32_t keep_alive_s;    /**< An idle connection is kept open through firewalls by a probe in
                                    each such time. Default 60. */
     uint32_t retry_delay_ms;  /**< Between two attempts at a source. Default 0. */
+    uint64_t trial_s;         /**< A newer release of an installed component is on trial until
+                                   defupd_client_confirm(), at most for so much running time: the
+                                   machine's, without sleep. It keeps the terms under which it
+                                   began. Default 0: there are no trials. */
+    uint64_t trial_starts;    /**< Starts of the product, as defupd_client_early() counts them, that
+                                   it may take until then. */
 } defupd_client_options;
 
 #define DEFUPD_CLIENT_OPTIONS_INIT                                                               \
     {                                                                                            \
         (uint32_t)sizeof(defupd_client_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
     }
 
 /** Bits of defupd_request.flags. Values are ABI. */
@@ -410,14 +419,40 @@ DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_import(defupd_client *cli
                                                               defupd_error *error);
 
 /** Go back: each named component to its named version or to the newest earlier one on disk that is
- *  neither withdrawn nor in quarantine; without names, the last change is undone: what was older in
- *  the newest generation on disk that had anything older. A second rollback goes further back.
- *  Needs no network. The version left behind is skipped by later updates that do not name it.
- *  DEFUPD_E_NO_PREVIOUS, DEFUPD_E_NOT_INSTALLED. @since 0.1 */
+ *  neither withdrawn, nor in quarantine, nor known from a trial alone; without names, the last
+ * change is undone: what was older in the newest generation on disk that had anything older. A
+ * second rollback goes further back. Needs no network. The version left behind is skipped by later
+ * updates that do not name it. DEFUPD_E_NO_PREVIOUS, DEFUPD_E_NOT_INSTALLED. @since 0.1 */
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_rollback(defupd_client *client,
                                                                 const defupd_request *request,
                                                                 defupd_report **report,
                                                                 defupd_error *error);
+
+/** End the trial of what is installed: it stays. Of the named components, NAME or NAME@VERSION, or
+ *  of all. A product that names the version it runs cannot confirm one that came meanwhile. Nothing
+ *  on trial is no error, takes no lock and writes nothing: a product may call it at each start.
+ *  DEFUPD_E_NOT_INSTALLED (also: in another version), DEFUPD_E_BUSY, -25xx. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_confirm(defupd_client *client,
+                                                               const defupd_request *request,
+                                                               defupd_error *error);
+
+/** End the trial of what is installed: the named components, or all that are on trial, go back to
+ *  their newest confirmed versions by one switch, and the rejected releases into quarantine. Needs
+ *  no network. One without a version to go back to stays, in quarantine, no longer on trial:
+ *  DEFUPD_E_NO_PREVIOUS. So does what is not on trial, and stays as it is; DEFUPD_E_NOT_INSTALLED,
+ *  also for a NAME@VERSION of another version. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_reject(defupd_client *client,
+                                                              const defupd_request *request,
+                                                              defupd_report **report,
+                                                              defupd_error *error);
+
+/** The product is about to start: count that. When it has started too often since its trial began,
+ *  or its time has ended, the trial ends as defupd_client_reject() or the options say; no hook is
+ *  called. `report` tells what went back. Needs no network; without a trial nothing is written and
+ *  no lock taken. DEFUPD_E_BUSY, DEFUPD_E_NO_PREVIOUS, -25xx. @since 0.1 */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_client_early(defupd_client *client,
+                                                             defupd_report **report,
+                                                             defupd_error *error);
 
 /** One finding of defupd_client_verify(). */
 typedef struct defupd_damage {

@@ -20,13 +20,15 @@ extern "C" {
 
 /** Stable ids; a program should ignore those it does not know. Values are ABI. */
 typedef enum defupd_event_id {
-    DEFUPD_EVENT_REQUESTED = 273,     /**< An update was requested (once for each call). */
-    DEFUPD_EVENT_DOWNLOADING = 276,   /**< A difference was found: objects will be fetched. */
-    DEFUPD_EVENT_SUCCEEDED = 784,     /**< A component is now at `version`. */
-    DEFUPD_EVENT_FAILED = 785,        /**< A component could not be updated: `code`, `text`. */
-    DEFUPD_EVENT_ROLLED_BACK = 786,   /**< A component went back to `version`. */
-    DEFUPD_EVENT_WITHDRAWN = 787,     /**< The installed release is withdrawn: `text`. */
-    DEFUPD_EVENT_UNCHANGED = 788,     /**< A component was checked; nothing new for it. */
+    DEFUPD_EVENT_REQUESTED = 273,   /**< An update was requested (once for each call). */
+    DEFUPD_EVENT_DOWNLOADING = 276, /**< A difference was found: objects will be fetched. */
+    DEFUPD_EVENT_SUCCEEDED = 784,   /**< A component is now at `version`. */
+    DEFUPD_EVENT_FAILED = 785,      /**< A component could not be updated: `code`, `text`. */
+    DEFUPD_EVENT_ROLLED_BACK = 786, /**< A component went back to `version`. */
+    DEFUPD_EVENT_WITHDRAWN = 787,   /**< The installed release is withdrawn: `text`. */
+    DEFUPD_EVENT_UNCHANGED = 788,   /**< A component was checked; nothing new for it. */
+    DEFUPD_EVENT_TRIAL = 789,       /**< A component's `version` is on trial from now on: `text`. */
+    DEFUPD_EVENT_CONFIRMED = 790,   /**< Its trial has ended, it stays: `text` when by its time. */
     DEFUPD_EVENT_SOURCE_FAILED = 800, /**< One source failed (`source`, `code`); more may follow. */
     DEFUPD_EVENT_DAMAGED = 801,       /**< An installed file is not what was signed: `text`. */
     DEFUPD_EVENT_REPAIRED = 802,      /**< Damaged files were replaced. */

@@ -52,7 +52,9 @@ typedef enum defupd_reason {
     DEFUPD_REASON_UNLICENSED = 14, /**< The licence of its class is missing or has expired. */
     DEFUPD_REASON_DELAY = 15,      /**< Policy waits some time after its publication. */
     DEFUPD_REASON_METERED = 16,    /**< It needs a full bundle, which is too dear here. */
-    DEFUPD_REASON_DISABLED = 17    /**< Policy has switched the component off. */
+    DEFUPD_REASON_DISABLED = 17,   /**< Policy has switched the component off. */
+    DEFUPD_REASON_TRIAL = 18       /**< With an action: it is only staged, and becomes active when
+                                        the trial of what is installed has ended. */
 } defupd_reason;
 
 /** One component of a report. Borrowed from it, with all strings. */

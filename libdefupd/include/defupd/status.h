@@ -100,6 +100,9 @@ typedef struct defupd_store_status {
     int64_t cool_until; /**< Every source asked to be left alone: until the first may be asked, Unix
                              seconds; 0: one may be asked now. */
     uint64_t day_bytes; /**< Object bytes fetched today (UTC); counted with bytes_per_day only. */
+    uint64_t trial_s;   /**< Running time that is left of the trial, at least 1; 0: nothing is on
+                             trial. */
+    uint64_t trial_starts; /**< Starts of the product that it may still take. */
 } defupd_store_status;
 
 /** Never NULL. @since 0.1 */
