@@ -111,6 +111,9 @@ const struct ag_setting ag_settings[] = {
     WAY("sources/relays"),
     VALUE("sources/fallback-to-servers", AG_BOOL, 0, "yes",
           "Ask the servers when no relay will do. Without relays, they are asked in any case."),
+    NUMBER("sources/import-grace", AG_DURATION, 0, 0, YEAR, "P14D",
+           "How long after their expiry timestamp and snapshot are still taken from what 'defupd "
+           "import' is given, unless its --grace says otherwise."),
     GROUP("sources/server", MANY, 32, "A server; servers are asked in this order."),
     VALUE("sources/server/url", AG_URL, NEEDED, NULL, "Base URL of the repository."),
     NUMBER("sources/server/offline-grace", AG_DURATION, 0, 0, 90 * DAY, "PT0S",
