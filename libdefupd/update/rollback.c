@@ -435,26 +435,29 @@ static defupd_code work(struct back *back, defupd_error *err)
     return switch_back(back, err);
 }
 
-/* An outcome is told once; a failed trial is also what the component's state tells. */
+/* An outcome is told once. Where the call itself does what it should, the failure of a trial is the
+ * component's, not the call's. */
 static void tell_part(struct back *back, struct du_part *part)
 {
     struct du_run *run = &back->run;
     struct du_report_row *row = part->row;
-    struct du_attempt attempt = {
-        .at = run->now, .code = row->item.code, .text = row->text, .source = ""
-    };
+    struct du_attempt attempt = { .at = run->now, .text = row->text, .source = "" };
+    const bool failed = row->item.code != DEFUPD_OK;
 
-    if (row->item.code != DEFUPD_OK) {
-        du_run_event(run, DEFUPD_EVENT_FAILED, row);
-    } else if (back->kind != DU_BACK_ORDER) {
-        attempt.code = DEFUPD_E_TRIAL;
+    if (!failed && back->kind != DU_BACK_ORDER) {
+        row->item.code = DEFUPD_E_TRIAL;
         du_report_say(row, "%s %" PRIu64 ": %s", part->name, part->installed, why_of(back->kind));
     }
+    attempt.code = row->item.code;
     if (row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
-        (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
+        (!failed || row->item.code == DEFUPD_E_HOOK))
         du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, row);
+    if (failed)
+        du_run_event(run, DEFUPD_EVENT_FAILED, row);
     if ((run->request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
         du_attempt_write(run, part->name, &attempt, false);
+    if (!failed)
+        row->item.code = DEFUPD_OK;
 }
 
 defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,

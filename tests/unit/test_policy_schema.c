@@ -19,6 +19,8 @@ static const char *const values[] = {
     "off",
     "keep",
     "remove",
+    "reject",
+    "confirm",
     "required",
     "best-effort",
     "password",
