@@ -124,7 +124,8 @@ struct ag_service {
     struct ag_notify notify;
     struct ag_config *config;
     struct ag_schedule_state state;
-    int64_t trial_ms; /* when a trial ends, on the monotonic clock; 0: there is none */
+    int64_t trial_ms;      /* when a trial ends, on the monotonic clock; 0: there is none */
+    int64_t trial_look_ms; /* when it was last looked whether one is over */
     int64_t up_since, asleep_s;
     uint64_t random;
     int signal_fd, timer_fd, jump_fd, listen_fd, lock_fd;
