@@ -100,17 +100,20 @@ static defupd_code load_manifest(struct back *back, struct du_part *part, defupd
 }
 
 /* What is on disk for a trial that nobody has confirmed is nothing to go back to. */
-static void drop_tried(const struct du_run *run, struct du_part *part, size_t *count)
+static defupd_code drop_tried(const struct du_run *run, struct du_part *part, defupd_error *err)
 {
-    for (size_t i = *count; i > 0; i--) {
-        uint64_t *version = &part->on_disk[i - 1];
+    size_t kept = 0;
 
-        if (du_trial_verdict(run, part->name, *version) >= 0)
-            continue;
-        (*count)--;
-        memmove(version, version + 1, (*count - (i - 1)) * sizeof *version);
+    for (size_t i = 0; i < part->on_disks; i++) {
+        const int verdict = du_trial_verdict(run, part->name, part->on_disk[i]);
+
+        if (verdict < -1)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a rollback");
+        if (verdict >= 0)
+            part->on_disk[kept++] = part->on_disk[i];
     }
-    part->on_disks = *count;
+    part->on_disks = kept;
+    return DEFUPD_OK;
 }
 
 static defupd_code choose_version(struct back *back, struct du_part *part, uint64_t *version,
@@ -125,7 +128,8 @@ static defupd_code choose_version(struct back *back, struct du_part *part, uint6
     if (part->installed == 0)
         return DU_FAIL(err, DEFUPD_E_NOT_INSTALLED, "%s is not installed", part->name);
     if (*version == 0) {
-        drop_tried(&back->run, part, &facts.on_disks);
+        DU_TRY(drop_tried(&back->run, part, err));
+        facts.on_disks = part->on_disks;
         *version = du_plan_rollback(part->manifest, &facts);
         if (*version == 0)
             return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
