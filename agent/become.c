@@ -42,7 +42,9 @@ defupd_code ag_become(const struct ag_owner *owner, defupd_error *err)
     /* Groups while still root, the user last. */
     if (setgroups(0, NULL) != 0 || setgid(owner->gid) != 0 || setuid(owner->uid) != 0)
         return AG_FAIL_ERRNO(err, DEFUPD_E_NOT_PERMITTED,
-                             "cannot become the store's owner, user %u", (unsigned)owner->uid);
+                             "cannot become user %u, the store's owner (start as that user, or as "
+                             "root with CAP_SETUID and CAP_SETGID)",
+                             (unsigned)owner->uid);
     /* Half a change is worse than none: look that no way leads back. */
     if (getresuid(&ruid, &euid, &suid) != 0 || getresgid(&rgid, &egid, &sgid) != 0 ||
         ruid != owner->uid || euid != owner->uid || suid != owner->uid || rgid != owner->gid ||

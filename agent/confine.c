@@ -125,7 +125,8 @@ static const char *const system_paths[] = { "/etc",
                                             "/dev/random",
                                             NULL };
 
-static defupd_code fence(const char *state_dir, const char *const *readable, defupd_error *err)
+static defupd_code fence(const char *const *writable, const char *const *readable,
+                         defupd_error *err)
 {
     const long version =
         syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -150,7 +151,8 @@ static defupd_code fence(const char *state_dir, const char *const *readable, def
                            version >= 4 ? sizeof handled : sizeof handled.fs, 0);
     if (ruleset < 0)
         return AG_FAIL_ERRNO(err, DEFUPD_E_NOT_PERMITTED, "cannot make a Landlock rule set");
-    allow(ruleset, state_dir, STORE, handled.fs);
+    for (const char *const *path = writable; *path != NULL; path++)
+        allow(ruleset, *path, STORE, handled.fs);
     allow(ruleset, "/dev/null", READ_WRITE_FILE, handled.fs);
     for (const char *const *path = system_paths; *path != NULL; path++)
         allow(ruleset, *path, READ, handled.fs);
@@ -255,9 +257,6 @@ static const char *const denied[] = { "execve",
                                       "setfsgid",
                                       "capset",
 
-                                      "listen",
-                                      "accept",
-                                      "accept4",
                                       "io_uring_setup",
                                       "io_uring_enter",
                                       "io_uring_register",
@@ -275,6 +274,10 @@ static const char *const denied[] = { "execve",
                                       "rt_sigqueueinfo",
                                       "rt_tgsigqueueinfo",
                                       NULL };
+
+/* Who answers on the network has its sockets listening before; it takes connections from them. */
+static const char *const serving[] = { "accept", "accept4", NULL };
+static const char *const listening[] = { "listen", NULL };
 
 static int add(scmp_filter_ctx filter, uint32_t action, const char *const *names)
 {
@@ -335,7 +338,7 @@ static int add_by_argument(scmp_filter_ctx filter)
     return rc;
 }
 
-static defupd_code filter_calls(defupd_error *err)
+static defupd_code filter_calls(bool serves, defupd_error *err)
 {
     scmp_filter_ctx filter;
     int rc;
@@ -353,6 +356,10 @@ static defupd_code filter_calls(defupd_error *err)
     if (rc == 0)
         rc = add(filter, SCMP_ACT_ERRNO(EPERM), denied);
     if (rc == 0)
+        rc = add(filter, SCMP_ACT_ERRNO(EPERM), listening);
+    if (rc == 0)
+        rc = add(filter, serves ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM), serving);
+    if (rc == 0)
         rc = add_by_argument(filter);
     if (rc == 0)
         rc = seccomp_load(filter);
@@ -365,8 +372,19 @@ static defupd_code filter_calls(defupd_error *err)
 
 defupd_code ag_confine(const char *state_dir, const char *const *readable, defupd_error *err)
 {
+    const char *const writable[] = { state_dir, NULL };
+
     AG_TRY(drop_privileges(err));
     AG_TRY(lower_limits(err));
-    AG_TRY(fence(state_dir, readable, err));
-    return filter_calls(err);
+    AG_TRY(fence(writable, readable, err));
+    return filter_calls(false, err);
+}
+
+defupd_code ag_confine_server(const char *const *writable, const char *const *readable,
+                              defupd_error *err)
+{
+    AG_TRY(drop_privileges(err));
+    AG_TRY(lower_limits(err));
+    AG_TRY(fence(writable, readable, err));
+    return filter_calls(true, err);
 }

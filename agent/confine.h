@@ -12,4 +12,9 @@
 DEFUPD_MUST_CHECK defupd_code ag_confine(const char *state_dir, const char *const *readable,
                                          defupd_error *err);
 
+/* The same for a server whose sockets listen already: it may take connections from them, and write
+ * below `writable` only. Before its threads are made. */
+DEFUPD_MUST_CHECK defupd_code ag_confine_server(const char *const *writable,
+                                                const char *const *readable, defupd_error *err);
+
 #endif

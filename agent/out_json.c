@@ -99,7 +99,22 @@ static bool add_component(json_t *array, const defupd_component_status *item)
            ag_json_text(row, "path_text", item->path_text);
 }
 
-static bool add_status(json_t *doc, const defupd_status *status)
+/* Why the last attempt could not begin; null when it did. */
+static bool add_unable(json_t *store, const struct ag_unable *unable)
+{
+    json_t *object;
+
+    if (unable->code == DEFUPD_OK)
+        return ag_json_add(store, "unable", json_null());
+    object = json_object();
+    return ag_json_add(store, "unable", object) &&
+           ag_json_number(object, "time", (uint64_t)unable->time) &&
+           add_code(object, "code", unable->code) &&
+           ag_json_text(object, "name", defupd_code_name(unable->code)) &&
+           ag_json_text(object, "text", unable->text);
+}
+
+static bool add_status(json_t *doc, const defupd_status *status, const struct ag_unable *unable)
 {
     const defupd_store_status *store = defupd_status_store(status);
     const defupd_component_status *item;
@@ -116,7 +131,7 @@ static bool add_status(json_t *doc, const defupd_status *status)
         !ag_json_number(object, "parent", store->parent) ||
         !ag_json_text(object, "reason", store->reason) ||
         !ag_json_number(object, "activated", (uint64_t)store->activated) ||
-        !add_code(object, "lasterror", store->last_error) ||
+        !add_code(object, "lasterror", store->last_error) || !add_unable(object, unable) ||
         !ag_json_number(object, "last_contact", (uint64_t)store->last_contact) ||
         !ag_json_number(object, "root_version", store->root_version) ||
         !ag_json_number(object, "timestamp_expires", (uint64_t)store->timestamp_expires) ||
@@ -250,7 +265,7 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
         return ag_json_number(doc, "freed", result->freed);
     return (result->report == NULL || add_report(doc, result)) &&
            (result->status == NULL ||
-            (add_status(doc, result->status) && add_agent(doc, &result->agent) &&
+            (add_status(doc, result->status, &result->unable) && add_agent(doc, &result->agent) &&
              ag_json_text(doc, "policy_error", result->policy_error))) &&
            (result->listing == NULL || add_listing(doc, result->listing));
 }

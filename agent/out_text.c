@@ -39,8 +39,14 @@ static bool begins_with_name(const char *text, const char *name)
 /* A run's failure is also that of each component that it did not come to: told once. */
 static bool is_run_failure(const struct ag_result *result, const defupd_report_item *item)
 {
-    return item->code == result->code && is_set(item->text) &&
-           strcmp(item->text, result->err.message) == 0;
+    const size_t name = strlen(item->component);
+    const char *message = result->err.message;
+
+    if (item->code != result->code || !is_set(item->text))
+        return false;
+    return strcmp(item->text, message) == 0 ||
+           (strncmp(message, item->component, name) == 0 && strncmp(message + name, ": ", 2) == 0 &&
+            strcmp(item->text, message + name + 2) == 0);
 }
 
 void ag_text_errors(FILE *out, const struct ag_result *result, bool origin)
@@ -365,6 +371,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
     const defupd_component_status *item;
     const defupd_store_status *store;
     struct ag_table table;
+    char when[AG_WHEN];
 
     if (result->status == NULL)
         return;
@@ -375,7 +382,11 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
     /* A run that failed before it came to a component is told here. */
-    if (store->last_error != DEFUPD_OK) {
+    if (result->unable.code != DEFUPD_OK)
+        ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",
+                ag_age(when, result->unable.time, now), result->unable.text,
+                (int)result->unable.code, defupd_code_name(result->unable.code));
+    else if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
         ag_line(out, "Last attempt  failed: %s (%d %s)", defupd_code_text(code), (int)code,
                 defupd_code_name(code));

@@ -94,7 +94,7 @@ static defupd_code policy_proxy(struct ag_setup *setup, const struct ag_owner *o
     return rc == DEFUPD_OK ? rc : ag_at_setting(auth, rc, err);
 }
 
-static bool asks_sources(const struct ag_args *args)
+bool ag_asks_sources(const struct ag_args *args)
 {
     const enum ag_command_id id = args->command->id;
 
@@ -110,7 +110,7 @@ static defupd_code open_policy_files(struct ag_setup *setup, const struct ag_arg
 {
     const struct ag_value *root = ag_policy_at(setup->force.policy, "trust/root");
     const struct ag_value *ca = ag_policy_at(setup->force.policy, "tls/ca-file");
-    const bool network = asks_sources(args);
+    const bool network = ag_asks_sources(args);
     const bool reports =
         ag_policy_text(setup->force.policy, "report/url") != NULL &&
         ((args->command->traits & AG_CMD_REPORTS) != 0 || args->command->id == AG_CMD_DELIVER);
@@ -156,17 +156,15 @@ static defupd_code set_options(defupd_client_options *options, struct ag_setup *
     return DEFUPD_OK;
 }
 
-defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const struct ag_args *args,
-                       defupd_event_fn on_event, defupd_log_fn on_log, void *user,
-                       defupd_error *err)
+defupd_code ag_prepare_options(defupd_client_options *options, struct ag_setup *setup,
+                               const struct ag_args *args, defupd_error *err)
 {
-    defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
     const char *state_dir = args->value[AG_OPT_STATE_DIR];
     const char *standard, *config = ag_config_file(args, &standard);
     struct ag_owner owner;
     defupd_code rc;
 
-    *client = NULL;
+    *options = (defupd_client_options)DEFUPD_CLIENT_OPTIONS_INIT;
     *setup = (struct ag_setup){ .ca_fd = -1,
                                 .archive_fd = -1,
                                 .root_name = args->value[AG_OPT_TRUSTED_ROOT] };
@@ -181,9 +179,20 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     AG_TRY(open_policy_files(setup, args, &owner, err));
     if (ag_owner_is_other(&owner))
         AG_TRY(ag_become(&owner, err));
-    AG_TRY(set_options(&options, setup, args, err));
+    AG_TRY(set_options(options, setup, args, err));
     ag_map_report(&setup->report, &setup->force);
     setup->report.ca_file = setup->ca_file;
+    return DEFUPD_OK;
+}
+
+defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const struct ag_args *args,
+                       defupd_event_fn on_event, defupd_log_fn on_log, void *user,
+                       defupd_error *err)
+{
+    defupd_client_options options;
+
+    *client = NULL;
+    AG_TRY(ag_prepare_options(&options, setup, args, err));
     options.on_event = on_event;
     options.event_user = user;
     options.on_log = on_log;

@@ -3,6 +3,7 @@
 #ifndef AG_PREPARE_H
 #define AG_PREPARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <defupd/client.h>
@@ -33,6 +34,12 @@ struct ag_setup {
 DEFUPD_MUST_CHECK defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup,
                                          const struct ag_args *args, defupd_event_fn on_event,
                                          defupd_log_fn on_log, void *user, defupd_error *err);
+/* The same without a client: its options, callbacks not set. They point into `setup` and `args`. */
+DEFUPD_MUST_CHECK defupd_code ag_prepare_options(defupd_client_options *options,
+                                                 struct ag_setup *setup, const struct ag_args *args,
+                                                 defupd_error *err);
+/* The command asks the policy's sources, and needs all that policy names for that. */
+bool ag_asks_sources(const struct ag_args *args);
 void ag_setup_free(struct ag_setup *setup);
 
 #endif

@@ -15,6 +15,7 @@
 #include "report/deliver.h"
 #include "report/why.h"
 #include "support/doctor.h"
+#include "unable.h"
 
 /* A damaged file as verify told it. */
 struct ag_damage {
@@ -52,11 +53,12 @@ struct ag_result {
     struct ag_why why; /* of `why`; its status NULL for other commands */
     struct ag_doctor doctor;
     struct ag_delivery delivery;
-    defupd_error why_error; /* why there is no plan in it */
-    struct ag_agent agent;  /* of `status` and `posture` */
-    uint64_t freed;         /* bytes */
-    uint64_t pid;           /* that was asked to cancel */
-    bool incomplete;        /* findings or roles did not fit into memory */
+    defupd_error why_error;  /* why there is no plan in it */
+    struct ag_agent agent;   /* of `status` and `posture` */
+    struct ag_unable unable; /* the last attempt */
+    uint64_t freed;          /* bytes */
+    uint64_t pid;            /* that was asked to cancel */
+    bool incomplete;         /* findings or roles did not fit into memory */
 };
 
 /* Item of the report, NULL past the end and without a report. */

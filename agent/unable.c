@@ -1,15 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unable.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "become.h"
 #include "policy/config.h"
+#include "report/disk.h"
 #include "report/event.h"
 #include "report/record.h"
 #include "report/report.h"
+
+#define NAME "unable"
+#define MOST 1024 /* bytes of the file */
+
+static int open_state(const char *state_dir)
+{
+    return open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void ag_unable_read(struct ag_unable *unable, const char *state_dir)
+{
+    const int dir = open_state(state_dir);
+    char *text = NULL, *end;
+    size_t count;
+    int code, at = 0;
+
+    *unable = (struct ag_unable){ .code = DEFUPD_OK };
+    if (dir >= 0 && ag_disk_read(&ag_disk_posix, dir, NAME, MOST, &text, &count) == 0 &&
+        sscanf(text, "%" SCNd64 " %d %n", &unable->time, &code, &at) == 2 && at > 0 && code < 0 &&
+        (end = strchr(text + at, '\n')) != NULL) {
+        *end = '\0';
+        unable->code = (defupd_code)code;
+        (void)snprintf(unable->text, sizeof unable->text, "%s", text + at);
+    }
+    free(text);
+    if (dir >= 0)
+        (void)close(dir);
+}
+
+void ag_unable_forget(const char *state_dir)
+{
+    const int dir = open_state(state_dir);
+
+    if (dir < 0)
+        return;
+    (void)unlinkat(dir, NAME, 0);
+    (void)close(dir);
+}
+
+/* Beside the reports, which everybody may read. */
+static void keep(const char *state_dir, const defupd_error *why, int64_t now)
+{
+    const int dir = open_state(state_dir);
+    char text[MOST];
+    const int length =
+        snprintf(text, sizeof text, "%" PRId64 " %d %s\n", now, (int)why->code, why->message);
+
+    if (dir < 0)
+        return;
+    if (length > 0 && (size_t)length < sizeof text)
+        (void)!ag_disk_replace(&ag_disk_posix, dir, NAME, text, (size_t)length, 0644, 0);
+    (void)close(dir);
+}
 
 static defupd_client *open_store(struct ag_setup *setup)
 {
@@ -40,12 +99,14 @@ void ag_unable(const struct ag_args *args, struct ag_setup *setup, const char *w
     char *posture = NULL;
 
     if ((args->command->traits & AG_CMD_REPORTS) == 0 || why->code == DEFUPD_E_BUSY ||
-        why->code == DEFUPD_E_INVALID || (client = open_store(setup)) == NULL)
+        why->code == DEFUPD_E_INVALID ||
+        args->command->id == AG_CMD_IMPORT || /* a person's order, of a file that person named */
+        (client = open_store(setup)) == NULL)
         return;
     if (setup->force.policy != NULL)
         ag_map_report(&setup->report, &setup->force);
-    if (setup->report.policy_code == DEFUPD_OK) /* the store knows nothing of it: no run began */
-        setup->report.policy_code = why->code;
+    setup->report.unable_code = why->code;
+    keep(setup->state_dir, why, now);
     options.state_dir = setup->state_dir;
     options.queue = setup->report.report_url != NULL;
     options.queue_bytes = setup->report.queue_bytes;

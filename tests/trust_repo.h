@@ -135,9 +135,8 @@ static inline struct du_json *key_json(int number)
     return key;
 }
 
-static inline void key_id(int number, char id[65])
+static inline void json_id(const struct du_json *key, char id[65])
 {
-    DU_AUTO_JSON *key = key_json(number);
     DU_AUTO_BUF text = DU_BUF(4096);
     unsigned char digest[32];
     defupd_error err = { 0 };
@@ -146,6 +145,13 @@ static inline void key_id(int number, char id[65])
         abort();
     du_sha256(digest, text.data, text.len);
     du_hex(id, digest, 32);
+}
+
+static inline void key_id(int number, char id[65])
+{
+    DU_AUTO_JSON *key = key_json(number);
+
+    json_id(key, id);
 }
 
 static inline void sign_with(struct du_json *envelope, const char *keyid, int number)

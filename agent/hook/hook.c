@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,8 @@
 #include <unistd.h>
 
 #include <defupd/error.h>
+
+#include "launch.h"
 
 #define TIMEOUT_S 60
 #define ARGS_MAX 256
@@ -91,41 +92,6 @@ static void make_environment(struct environment *env, const struct ag_hook_facts
     set(env, "DEFUPD_STATE_DIR=%s", text_of(facts->state_dir));
 }
 
-/* All that is open here is close-on-exec, what others left open is not: closed all the same. */
-static int spawn(pid_t *pid, const char *path, char **argv, char **env, int output)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int rc;
-
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    rc = posix_spawn_file_actions_init(&files);
-    if (rc != 0)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc != 0) {
-        (void)posix_spawn_file_actions_destroy(&files);
-        return rc;
-    }
-    if ((rc = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)) == 0 &&
-        (rc = posix_spawn_file_actions_adddup2(&files, output, 1)) == 0 &&
-        (rc = posix_spawn_file_actions_adddup2(&files, output, 2)) == 0 &&
-#ifdef __GLIBC__
-        (rc = posix_spawn_file_actions_addclosefrom_np(&files, 3)) == 0 &&
-#endif
-        (rc = posix_spawnattr_setsigmask(&attributes, &none)) == 0 &&
-        (rc = posix_spawnattr_setsigdefault(&attributes, &all)) == 0 &&
-        (rc = posix_spawnattr_setflags(
-             &attributes,
-             (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID))) == 0)
-        rc = posix_spawn(pid, path, &files, &attributes, argv, env);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&files);
-    return rc;
-}
-
 int ag_hook_start(struct ag_hook_job *job, const char *helper, const struct ag_hook *hook,
                   const struct ag_hook_facts *facts, int64_t now_ms)
 {
@@ -150,7 +116,14 @@ int ag_hook_start(struct ag_hook_job *job, const char *helper, const struct ag_h
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return errno;
     make_environment(&env, facts);
-    rc = env.failed ? ENOMEM : spawn(&job->pid, helper, argv, env.strings, pipes[1]);
+    rc = env.failed ? ENOMEM
+                    : ag_launch(&job->pid, &(struct ag_launch){ .path = helper,
+                                                                .argv = argv,
+                                                                .env = env.strings,
+                                                                .out = pipes[1],
+                                                                .err = pipes[1],
+                                                                .three = -1,
+                                                                .session = true });
     for (size_t i = 0; i < env.count; i++)
         free(env.strings[i]);
     (void)close(pipes[1]);

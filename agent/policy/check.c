@@ -76,35 +76,55 @@ void ag_policy_check(const struct ag_policy *policy, struct ag_findings *finding
     check_keys(&policy->root, findings);
 }
 
-static void check_file(const struct ag_value *value, uid_t owner, struct ag_findings *findings)
+static defupd_code check_file(const struct ag_value *value, uid_t owner,
+                              struct ag_findings *findings)
 {
     const bool secret = (value->setting->flags & AG_SET_SECRET) != 0;
     defupd_error err = { 0 };
+    defupd_code rc = DEFUPD_OK;
     int fd = -1;
 
     if (secret) {
-        if (ag_policy_open(&fd, value->text, owner, true, &err) != DEFUPD_OK)
+        rc = ag_policy_open(&fd, value->text, owner, true, &err);
+        if (rc != DEFUPD_OK)
             ag_finding(findings, "%s:%ld: %s: %s", value->file, value->line, value->setting->path,
                        err.message);
         else
             (void)close(fd);
     } else if (access(value->text, R_OK) != 0) {
+        rc = DEFUPD_E_POLICY;
         ag_finding(findings, "%s:%ld: %s: cannot read %s: %m; allowed: a file that is there",
                    value->file, value->line, value->setting->path, value->text);
     }
+    return rc == DEFUPD_OK || rc == DEFUPD_E_POLICY_OWNER ? rc : DEFUPD_E_POLICY;
 }
 
-static void check_files(const struct ag_value *group, uid_t owner, struct ag_findings *findings)
+/* What is wrong with the policy is the graver one: mending an owner mends nothing else. */
+static defupd_code graver(defupd_code one, defupd_code other)
 {
+    return one == DEFUPD_OK || other == DEFUPD_E_POLICY ? other : one;
+}
+
+static defupd_code check_files(const struct ag_value *group, uid_t owner,
+                               struct ag_findings *findings)
+{
+    defupd_code rc = DEFUPD_OK;
+
     for (const struct ag_value *at = group->child; at != NULL; at = at->next) {
-        if ((at->setting->flags & AG_SET_FILE) != 0)
-            check_file(at, owner, findings);
-        check_files(at, owner, findings);
+        if ((at->setting->flags & AG_SET_FILE) != 0) {
+            const defupd_code found = check_file(at, owner, findings);
+
+            rc = found != DEFUPD_OK ? graver(rc, found) : rc;
+        }
+        const defupd_code within = check_files(at, owner, findings);
+
+        rc = within != DEFUPD_OK ? graver(rc, within) : rc;
     }
+    return rc;
 }
 
-void ag_policy_check_files(const struct ag_policy *policy, uid_t owner,
-                           struct ag_findings *findings)
+defupd_code ag_policy_check_files(const struct ag_policy *policy, uid_t owner,
+                                  struct ag_findings *findings)
 {
-    check_files(&policy->root, owner, findings);
+    return check_files(&policy->root, owner, findings);
 }

@@ -11,8 +11,10 @@
 #include "become.h"
 #include "fail.h"
 #include "policy/map.h"
+#include "relay/relay.h"
 #include "report/report.h"
 #include "text.h"
+#include "unable.h"
 
 void ag_compile_word(FILE *out, const char *text)
 {
@@ -89,6 +91,17 @@ static void hook_lines(FILE *out, const struct ag_policy *policy)
         hook_line(out, at);
 }
 
+/* The number tells the service when its relay has to be started anew. */
+static void relay_line(FILE *out, const struct ag_policy *policy)
+{
+    struct ag_relay_settings settings;
+
+    ag_relay_settings(&settings, policy);
+    if (settings.enabled)
+        (void)fprintf(out, "relay %s %016" PRIx64 "\n", settings.cache ? "cache" : "mirror",
+                      ag_relay_settings_sum(policy));
+}
+
 static uint64_t interval_of(const struct ag_policy *policy)
 {
     return ag_policy_number(policy, "schedule/enabled") != 0
@@ -114,6 +127,7 @@ void ag_compile_print(FILE *out, const struct ag_policy *policy)
         text_line(out, "report", ag_policy_text(policy, "report/url"));
     number_line(out, "run-timeout-s", policy, "schedule/run-timeout");
     number_line(out, "debug-until", policy, "debug/until");
+    relay_line(out, policy);
     (void)fputs("end\n", out);
 }
 
@@ -157,6 +171,7 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
     defupd_client *client = NULL;
     defupd_error err = { 0 };
     struct ag_report_settings settings = { 0 };
+    struct ag_unable unable;
     uint64_t slot = 0;
     defupd_code rc;
 
@@ -173,6 +188,9 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
     if (client != NULL && ag_force_keep(force, client, state_dir, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: the policy could not be kept: %s", err.message);
     ag_map_report(&settings, force);
+    ag_unable_read(&unable, state_dir);
+    settings.unable_code = unable.code;
+    settings.agent_runs = true; /* it is who asks */
     if (client != NULL && ag_reports_write(client, state_dir, &settings, DEFUPD_OK,
                                            (int64_t)time(NULL), NULL, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: reports could not be written: %s", err.message);

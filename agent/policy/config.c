@@ -171,7 +171,7 @@ static defupd_code test(const struct ag_args *args, const char *state_dir, FILE 
     AG_TRY(ag_owner_find(state_dir, &owner, err));
     rc = ag_policy_load(&policy, path, owner.uid, candidate ? AG_LOAD_ANYONES : 0, &findings, err);
     if (rc == DEFUPD_OK)
-        ag_policy_check_files(policy, owner.uid, &findings);
+        rc = ag_policy_check_files(policy, owner.uid, &findings);
     if (rc == DEFUPD_OK || findings.count > 0)
         rc = tell(args, out, errors, path, &findings, rc, err);
     ag_policy_free(policy);

@@ -21,6 +21,7 @@ static const struct example {
     { "policy.xml.example", ag_embedded_policy, &ag_embedded_policy_bytes },
     { "/proxy.xml.example", ag_embedded_proxy, &ag_embedded_proxy_bytes },
     { "/relays.xml.example", ag_embedded_relays, &ag_embedded_relays_bytes },
+    { "/relay.xml.example", ag_embedded_relay, &ag_embedded_relay_bytes },
     { "/hooks.xml.example", ag_embedded_hooks, &ag_embedded_hooks_bytes },
 };
 

@@ -70,9 +70,11 @@ DEFUPD_MUST_CHECK defupd_code ag_schema_check(void *doc, const char *name,
 /* --- check.c --- */
 /* What only the whole shows: settings that do not go together. */
 void ag_policy_check(const struct ag_policy *policy, struct ag_findings *findings);
-/* The files that the policy names: there, and closed to others when they hold credentials. */
-void ag_policy_check_files(const struct ag_policy *policy, uid_t owner,
-                           struct ag_findings *findings);
+/* The files that the policy names: there, and closed to others when they hold credentials.
+ * DEFUPD_E_POLICY_OWNER when nothing but owners and modes of credentials is wrong, DEFUPD_E_POLICY;
+ * the findings tell each. */
+DEFUPD_MUST_CHECK defupd_code ag_policy_check_files(const struct ag_policy *policy, uid_t owner,
+                                                    struct ag_findings *findings);
 
 /* --- load.c --- */
 enum {

@@ -227,11 +227,33 @@ const struct ag_setting ag_settings[] = {
            "Starts of the product during a trial, as 'defupd early' counts them; the next one is "
            "with the set before."),
 
-    GROUP("relay", 0, 0, "Serve the repository to other hosts."),
-    VALUE("relay/enabled", AG_BOOL, LATER, "no", "Whether this host is a relay."),
-    LIST("relay/listen", AG_TEXT, LATER, 16, "ADDRESS:PORT to listen at."),
-    NUMBER("relay/cache-size", AG_SIZE, LATER, MIB, 1024 * TIB, NULL, "Most bytes kept."),
-    LIST("relay/allow", AG_TEXT, LATER, 64, "Network that may ask."),
+    GROUP(
+        "relay", 0, 0,
+        "Hold the repository for other hosts and serve it to them. Without this section this host "
+        "is no relay."),
+    VALUE("relay/enabled", AG_BOOL, 0, "yes", "no: as if this section was not there."),
+    WORDS("relay/mode", 0, "mirror", "mirror cache",
+          "mirror: everything is fetched at once. cache: metadata is, an object when somebody asks "
+          "for it."),
+    LIST("relay/component", AG_COMPONENT, 0, 256,
+         "A component to hold. Without any: all that the repository offers."),
+    NUMBER("relay/releases", AG_COUNT, 0, 0, 1024, "0",
+           "mirror: only the newest so many releases of each component. 0: all."),
+    NUMBER("relay/cache-size", AG_SIZE, 0, 0, 1024 * TIB, "0",
+           "cache: most bytes of objects; least recently used ones go. 0: no limit."),
+    NUMBER("relay/keep", AG_DURATION, 0, HOUR, YEAR, "P7D",
+           "How long superseded files stay for readers under way."),
+    LIST("relay/listen", AG_LISTEN, 0, 16,
+         "ADDRESS:PORT to listen at. Without any: port 8090 of all addresses."),
+    LIST("relay/allow", AG_NETWORK, 0, 64, "Network that may ask. Without any: everybody."),
+    LIST("relay/trusted-proxy", AG_NETWORK, 0, 64,
+         "Network of proxies in front, whose X-Forwarded-For is believed."),
+    NUMBER("relay/connections", AG_COUNT, 0, 1, 100000, "1000", "Most connections at a time."),
+    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "32",
+           "Of one address; further requests are told to try later. 0: any."),
+    NUMBER("relay/requests-per-second", AG_COUNT, 0, 0, 100000, "0",
+           "Of one address; five seconds' worth may come at once. 0: any."),
+    NUMBER("relay/bandwidth", AG_SIZE, 0, 0, TIB, "0", "Most bytes per second, to all. 0: any."),
 
     GROUP("report", 0, 0, "Where events and the posture are sent."),
     VALUE("report/url", AG_HTTP, 0, NULL, "They are posted there as JSON, each with an id."),

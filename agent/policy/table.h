@@ -27,6 +27,8 @@ enum ag_type {
     AG_PROXY,     /* http or https, host and port only */
     AG_PATH,      /* absolute */
     AG_ADDRESS,   /* IPv4 or IPv6 */
+    AG_LISTEN,    /* address and port */
+    AG_NETWORK,   /* address, and how many of its bits count */
     AG_TEXT       /* anything, verbatim */
 };
 

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/table.h"
@@ -289,6 +290,47 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &ignored) == 1 || inet_pton(AF_INET6, text, &ignored) == 1;
 }
 
+/* At most `length` bytes of the text, as a text of their own. */
+static bool part_is_address(const char *text, size_t length, int family)
+{
+    struct in6_addr ignored;
+    char part[INET6_ADDRSTRLEN];
+
+    return length < sizeof part && snprintf(part, sizeof part, "%.*s", (int)length, text) > 0 &&
+           inet_pton(family, part, &ignored) == 1;
+}
+
+/* Without leading zeros. */
+static bool is_number_upto(const char *text, unsigned long most)
+{
+    return isdigit((unsigned char)text[0]) != 0 && strlen(text) <= 5 &&
+           strspn(text, "0123456789") == strlen(text) && (text[0] != '0' || text[1] == '\0') &&
+           strtoul(text, NULL, 10) <= most;
+}
+
+/* 192.0.2.1:8090 or [2001:db8::1]:8090 */
+static bool is_listen(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    const size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+
+    if (length < 2 || !is_number_upto(colon + 1, 65535) || colon[1] == '0')
+        return false;
+    if (text[0] == '[')
+        return colon[-1] == ']' && part_is_address(text + 1, length - 2, AF_INET6);
+    return part_is_address(text, length, AF_INET);
+}
+
+/* 10.0.0.0/8, 2001:db8::/32, or a single address */
+static bool is_network(const char *text)
+{
+    const size_t length = strcspn(text, "/");
+    const bool four = part_is_address(text, length, AF_INET);
+
+    return (four || part_is_address(text, length, AF_INET6)) &&
+           (text[length] == '\0' || is_number_upto(text + length + 1, four ? 32 : 128));
+}
+
 /* Which of the words. */
 static bool read_word(const char *words, const char *text, uint64_t *out)
 {
@@ -325,6 +367,8 @@ bool ag_value_read(const struct ag_setting *setting, const char *text, uint64_t 
     case AG_PROXY: return is_proxy(text);
     case AG_PATH: return is_path(text);
     case AG_ADDRESS: return is_address(text);
+    case AG_LISTEN: return is_listen(text);
+    case AG_NETWORK: return is_network(text);
     case AG_TEXT: return text[0] != '\0' && strlen(text) < PATH_MAX_;
     case AG_DURATION: right = iso_duration(text, number) || clock_duration(text, number); break;
     case AG_SIZE: right = read_size(text, number); break;
@@ -356,6 +400,8 @@ const char *ag_type_text(enum ag_type type)
     case AG_PROXY: return "a proxy's URL";
     case AG_PATH: return "an absolute path";
     case AG_ADDRESS: return "an address";
+    case AG_LISTEN: return "an address with a port";
+    case AG_NETWORK: return "a network";
     case AG_TEXT: return "text that fits";
     }
     return "";
@@ -451,6 +497,8 @@ void ag_value_allowed(const struct ag_setting *setting, char *out, size_t size)
         break;
     case AG_PATH: text = "/..., below 4096 bytes, no control characters"; break;
     case AG_ADDRESS: text = "192.0.2.1 or 2001:db8::1"; break;
+    case AG_LISTEN: text = "192.0.2.1:8090 or [2001:db8::1]:8090"; break;
+    case AG_NETWORK: text = "192.0.2.0/24, 2001:db8::/32 or a single address"; break;
     case AG_TEXT: text = "1 to 4095 bytes"; break;
     }
     (void)snprintf(out, size, "%s", text);

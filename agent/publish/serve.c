@@ -10,8 +10,8 @@
 defupd_code pt_serve(const struct pt_args *args, defupd_error *err)
 {
     const struct du_serve_options options = { .dir = args->value[PT_OPT_REPO],
-                                              .listen = args->value[PT_OPT_LISTEN],
                                               .log = args->value[PT_OPT_LOG] };
+    const char *listen = args->value[PT_OPT_LISTEN];
     struct du_serve *serve = NULL;
     sigset_t ends;
     defupd_code rc;
@@ -23,12 +23,14 @@ defupd_code pt_serve(const struct pt_args *args, defupd_error *err)
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that hangs up is no reason to end */
     if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0)
         return pt_fail(err, DEFUPD_E_BUG, "cannot block signals");
-    rc = du_serve_start(&serve, &options, err);
-    if (rc != DEFUPD_OK)
-        return rc;
-    (void)printf("serving %s at %s\n", options.dir, du_serve_url(serve));
-    if (fflush(stdout) == 0)
-        (void)sigwait(&ends, &which);
+    rc = du_serve_listen(&serve, listen != NULL ? listen : "127.0.0.1:0", err);
+    if (rc == DEFUPD_OK)
+        rc = du_serve_start(serve, &options, err);
+    if (rc == DEFUPD_OK) {
+        (void)printf("serving %s at %s\n", options.dir, du_serve_url(serve, 0));
+        if (fflush(stdout) == 0)
+            (void)sigwait(&ends, &which);
+    }
     du_serve_stop(serve);
-    return DEFUPD_OK;
+    return rc;
 }

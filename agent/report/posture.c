@@ -75,8 +75,9 @@ static bool document(json_t *doc, const defupd_status *status,
     const bool connected = store->last_contact > 0 && store->last_contact <= now &&
                            now - store->last_contact < 2 * interval_s;
     const bool running = store->busy_pid != 0 || settings->agent_runs;
-    const defupd_code last =
-        store->last_error != DEFUPD_OK ? (defupd_code)store->last_error : settings->policy_code;
+    const defupd_code last = settings->unable_code != DEFUPD_OK ? settings->unable_code
+                             : store->last_error != DEFUPD_OK   ? (defupd_code)store->last_error
+                                                                : settings->policy_code;
     const defupd_component_status *item;
     json_t *engines = json_array();
 

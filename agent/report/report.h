@@ -24,10 +24,12 @@ struct ag_report_settings {
     const void *engine_user;
     bool agent_runs;         /* the service is there, though it may be idle */
     defupd_code policy_code; /* why the policy file is not the one in force */
-    int64_t debug_until;     /* Unix seconds; until then debug lines are kept in the logs */
-    const char *report_url;  /* where events and the posture are sent, NULL: nowhere */
-    const char *ca_file;     /* for it; NULL: the system's */
-    uint64_t queue_bytes;    /* most of what waits to be sent; 0: 4 MiB */
+    defupd_code
+        unable_code;        /* the last attempt could not even begin, and the store knows not why */
+    int64_t debug_until;    /* Unix seconds; until then debug lines are kept in the logs */
+    const char *report_url; /* where events and the posture are sent, NULL: nowhere */
+    const char *ca_file;    /* for it; NULL: the system's */
+    uint64_t queue_bytes;   /* most of what waits to be sent; 0: 4 MiB */
 };
 
 /* local.xml as bytes, yours to free(). `last` is how the attempt ended that the report is about:

@@ -36,7 +36,9 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
         return DEFUPD_OK;
     rc = defupd_client_status(client, &status, err);
     if (rc == DEFUPD_OK && !tells_of_host(last))
-        last = (defupd_code)defupd_status_store(status)->last_error;
+        last = settings->unable_code != DEFUPD_OK
+                   ? settings->unable_code
+                   : (defupd_code)defupd_status_store(status)->last_error;
     if (rc == DEFUPD_OK)
         rc = ag_local_xml(&local, &count, status, settings, last, err);
     if (rc == DEFUPD_OK)

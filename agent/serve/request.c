@@ -2,6 +2,7 @@
 #include "serve_priv.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static int hex_digit(char c)
@@ -56,6 +57,12 @@ bool du_serve_path_ok(const char *path)
     return true;
 }
 
+bool du_serve_in_repository(const char *path)
+{
+    return strncmp(path, "/metadata/", 10) == 0 || strncmp(path, "/targets/", 9) == 0 ||
+           strncmp(path, "/objects/", 9) == 0;
+}
+
 bool du_serve_immutable(const char *path)
 {
     const char *name = strrchr(path, '/');
@@ -72,6 +79,43 @@ bool du_serve_immutable(const char *path)
     if (strncmp(path, "/targets/", 9) == 0)
         return strspn(name, "0123456789abcdef") == 64 && name[64] == '.';
     return false;
+}
+
+const char *du_serve_digest(const char *path)
+{
+    const char *name = path + sizeof "/objects/ab/" - 1;
+
+    if (strncmp(path, "/objects/", 9) != 0 || strlen(path) != sizeof "/objects/ab/" - 1 + 64 ||
+        path[11] != '/' || strspn(name, "0123456789abcdef") != 64 ||
+        strncmp(path + 9, name, 2) != 0)
+        return NULL;
+    return name;
+}
+
+void du_serve_from_hex(unsigned char out[32], const char *digest)
+{
+    for (size_t i = 0; i < 32; i++)
+        out[i] = (unsigned char)(hex_digit(digest[2 * i]) * 16 + hex_digit(digest[2 * i + 1]));
+}
+
+/* Days since 1970 as a date: after Howard Hinnant's description of the calendar in eras of 400
+ * years that begin in March. strftime() would speak the language of the environment. */
+void du_serve_date(char out[DU_HTTP_DATE], int64_t when)
+{
+    static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };
+    static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    const uint64_t second = when > 0 ? (uint64_t)when : 0, day = second / 86400;
+    const uint64_t shifted = day + 719468, era = shifted / 146097, in_era = shifted % 146097;
+    const uint64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    const uint64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+    const uint64_t month = (5 * in_year + 2) / 153; /* March is 0 */
+
+    (void)snprintf(out, DU_HTTP_DATE, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[day % 7],
+                   (unsigned)(in_year - (153 * month + 2) / 5 + 1), months[(month + 2) % 12],
+                   (unsigned)(year + era * 400 + (month >= 10)) % 10000,
+                   (unsigned)(second / 3600 % 24), (unsigned)(second / 60 % 60),
+                   (unsigned)(second % 60));
 }
 
 /* Digits at *at, moving past them; values beyond what a file can have stay at UINT64_MAX. */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "launch.h"
 #include "service.h"
 
 #define OUTPUT_MAX (1u << 18)
@@ -40,7 +41,13 @@ void ag_compile_start(struct ag_service *service)
         ag_log(LOG_ERR, "cannot read the policy: %s", strerror(errno));
         return;
     }
-    rc = ag_spawn(service, (char *const *)(uintptr_t)argv, pipes[1], -1, &service->compile.pid);
+    rc = ag_launch(&service->compile.pid,
+                   &(struct ag_launch){ .path = service->defupd,
+                                        .argv = (char *const *)(uintptr_t)argv,
+                                        .env = environ,
+                                        .out = pipes[1],
+                                        .err = -1,
+                                        .three = -1 });
     (void)close(pipes[1]);
     if (rc != 0) {
         (void)close(pipes[0]);

@@ -181,6 +181,12 @@ static bool setting(struct ag_config *config, const char *key, char **words, siz
         schedule->run_missed = count == 1 && strcmp(words[0], "yes") == 0;
         return schedule->run_missed || (count == 1 && strcmp(words[0], "no") == 0);
     }
+    if (strcmp(key, "relay") == 0) {
+        if (count != 2)
+            return false;
+        return (size_t)snprintf(config->relay, sizeof config->relay, "%s %s", words[0], words[1]) <
+               sizeof config->relay;
+    }
     if (strcmp(key, "back-off-s") == 0)
         return count == 2 && seconds(words[0], &schedule->retry_first) &&
                seconds(words[1], &schedule->retry_max);

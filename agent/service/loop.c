@@ -56,6 +56,7 @@ static int64_t time_left(struct ag_service *service)
     nearer(&least, service->compile.deadline_ms, now_ms);
     if (service->job.pid > 0 && !service->job.killed)
         nearer(&least, service->job.deadline_ms, now_ms);
+    nearer(&least, ag_relay_deadline(service), now_ms);
     if (service->notify.watchdog_ms > 0)
         nearer(&least, service->ping_ms, now_ms);
     else if (ag_idle(service)) /* with a watchdog, its wake-ups are enough for a trial's end */
@@ -108,6 +109,8 @@ static void reap(struct ag_service *service)
             ag_compile_reaped(service, status);
         else if (pid == service->job.pid)
             ag_hooks_reaped(service, status);
+        else if (pid == service->relay.pid)
+            ag_relay_reaped(service, status);
     }
 }
 
@@ -135,6 +138,7 @@ static void stop(struct ag_service *service)
     ag_notify(&service->notify, "STOPPING=1\nSTATUS=Stopping");
     service->stopping = true;
     ag_worker_stop(service);
+    ag_relay_stop(service);
     clear_queue(service);
     ag_hooks_stop(service);
     if (service->compile.pid > 0 && !service->compile.reaped)
@@ -225,6 +229,7 @@ static void end_late(struct ag_service *service)
     ag_worker_late(service, now_ms);
     ag_compile_late(service, now_ms);
     ag_hooks_late(service, now_ms);
+    ag_relay_late(service, now_ms);
     ag_control_late(service, now_ms);
     if (service->notify.watchdog_ms > 0 && now_ms >= service->ping_ms) {
         ag_notify(&service->notify, "WATCHDOG=1");
@@ -239,10 +244,11 @@ int ag_loop(struct ag_service *service)
 
     watch_jumps(service);
     service->ping_ms = ag_monotonic_ms() + service->notify.watchdog_ms;
-    while (!service->stopping || !ag_idle(service)) {
+    while (!service->stopping || !ag_idle(service) || service->relay.pid > 0) {
         nfds_t count;
 
         ag_run_next(service);
+        ag_relay_look(service);
         set_timer(service);
         count = fill(service, set, who);
         if (poll(set, count, -1) < 0 && errno != EINTR) {

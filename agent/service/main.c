@@ -44,11 +44,14 @@ void ag_log(int priority, const char *format, ...)
 }
 
 static const char usage[] =
-    "Usage: defupd-agent [--config FILE] [--state-dir DIR] [--defupd PROGRAM]\n\n"
+    "Usage: defupd-agent [--config FILE] [--state-dir DIR] [--defupd PROGRAM] [--relay PROGRAM]\n\n"
     "Keep security definitions up to date, by schedule and on order, in the foreground.\n\n"
     "  --config FILE\n      Policy file. Default: what defupd takes.\n"
     "  --state-dir DIR\n      State directory, the store. Default: " AG_STATE_DIR ".\n"
     "  --defupd PROGRAM\n      The worker. Default: defupd in this program's folder.\n"
+    "  --relay PROGRAM\n      The server of a relay. Default: defupd-relay in this program's "
+    "folder, else\n"
+    "      " AG_LIBEXEC "/defupd-relay.\n"
     "  --help, --version\n\n"
     "SIGHUP: read the policy anew. SIGTERM, SIGINT: end; a run under way is ended first.\n"
     "Orders come from 'defupd forceupdate' and its like. See defupd-agent(8).\n";
@@ -66,12 +69,22 @@ static char *absolute(const char *path)
     return whole;
 }
 
-/* This program's own path, and the worker's beside it. */
+/* `name` in the folder of this program. */
+static char *beside(const struct ag_service *service, const char *name)
+{
+    char *path = NULL;
+
+    if (asprintf(&path, "%.*s/%s", (int)(strrchr(service->self, '/') - service->self),
+                 service->self, name) < 0)
+        path = NULL;
+    return path;
+}
+
+/* This program's own path, and the others beside it. */
 static bool find_programs(struct ag_service *service, const char *name)
 {
     char path[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    char *worker = NULL;
 
     if (length > 0) {
         path[length] = '\0';
@@ -81,13 +94,14 @@ static bool find_programs(struct ag_service *service, const char *name)
     }
     if (service->self == NULL)
         return false;
-    if (service->defupd != NULL)
-        return true;
-    if (asprintf(&worker, "%.*s/defupd", (int)(strrchr(service->self, '/') - service->self),
-                 service->self) < 0)
-        return false;
-    service->defupd = worker;
-    return true;
+    if (service->defupd == NULL)
+        service->defupd = beside(service, "defupd");
+    if (service->relay_program == NULL) {
+        service->relay_program = beside(service, "defupd-relay");
+        if (service->relay_program != NULL && access(service->relay_program, X_OK) != 0)
+            service->relay_program = AG_LIBEXEC "/defupd-relay";
+    }
+    return service->defupd != NULL && service->relay_program != NULL;
 }
 
 /* -1: go on; else the exit code. */
@@ -110,6 +124,8 @@ static int arguments(struct ag_service *service, char **argv)
             where = &state_dir;
         else if (length == 8 && strncmp(*arg, "--defupd", length) == 0)
             where = &service->defupd;
+        else if (length == 7 && strncmp(*arg, "--relay", length) == 0)
+            where = &service->relay_program;
         if (where == NULL || value == NULL || value[0] == '\0') {
             (void)fprintf(stderr, "defupd-agent: %s '%.80s'\n\n%s",
                           where == NULL ? "unknown argument" : "a value is missing after", *arg,
@@ -124,6 +140,8 @@ static int arguments(struct ag_service *service, char **argv)
         service->config_file = absolute(service->config_file);
     if (service->defupd != NULL)
         service->defupd = absolute(service->defupd);
+    if (service->relay_program != NULL)
+        service->relay_program = absolute(service->relay_program);
     return find_programs(service, argv[0]) && service->state_dir != NULL ? -1 : EX_OSERR;
 }
 

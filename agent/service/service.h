@@ -40,6 +40,7 @@ struct ag_config {
     size_t hook_count;
     int64_t run_timeout_s; /* 0: none */
     int64_t trial_s;       /* left when the policy was read, 0: nothing is on trial */
+    char relay[64];        /* what kind of relay this is, as words; "": none */
 };
 /* From the whole output. NULL, with what is wrong in `why`. */
 struct ag_config *ag_config_parse(char *text, char *why, size_t size);
@@ -116,8 +117,18 @@ struct ag_order {
     char failure[480];
 };
 
+/* The server of a host that is a relay. */
+struct ag_relay {
+    pid_t pid; /* 0: none */
+    bool told; /* to end */
+    int64_t started_ms, next_ms, kill_ms;
+    unsigned deaths;   /* one after the other */
+    char settings[64]; /* of the policy that it was started by */
+};
+
 struct ag_service {
     const char *config_file, *state_dir, *defupd, *self; /* config_file: NULL for the default */
+    const char *relay_program;
     int state_fd;
     uid_t owner;
     bool ready, stopping, reload_wanted;
@@ -140,6 +151,7 @@ struct ag_service {
         bool reaped, killed;
         int status;
     } compile;
+    struct ag_relay relay;
     struct ag_hook_job job;
     struct ag_order order; /* the one at work, when job.pid > 0 */
     struct ag_order orders[AG_HOOKS];
@@ -174,11 +186,6 @@ void ag_state_print(const struct ag_schedule_state *state, const char *paused, s
 void ag_state_load(struct ag_service *service);
 void ag_state_save(struct ag_service *service);
 
-/* --- spawn.c --- */
-/* Start defupd with its standard output and, unless -1, descriptor 3 as given. 0 or errno. */
-int ag_spawn(const struct ag_service *service, char *const *argv, int output, int three,
-             pid_t *pid);
-
 /* --- compile.c --- */
 void ag_compile_start(struct ag_service *service);
 void ag_compile_read(struct ag_service *service);
@@ -205,6 +212,15 @@ void ag_worker_reaped(struct ag_service *service, int status);
 void ag_worker_stop(struct ag_service *service);
 void ag_worker_late(struct ag_service *service, int64_t now_ms);
 void ag_worker_answer(struct ag_service *service, int code, const char *text);
+
+/* --- relay.c --- */
+/* Start or end it, as policy wants. */
+void ag_relay_look(struct ag_service *service);
+void ag_relay_stop(struct ag_service *service);
+/* When something is to be done about it; 0: never. */
+int64_t ag_relay_deadline(const struct ag_service *service);
+void ag_relay_reaped(struct ag_service *service, int status);
+void ag_relay_late(struct ag_service *service, int64_t now_ms);
 
 /* --- hooks.c --- */
 /* Run the hooks of a kind: for the worker, which waits for the answer, or after a run. */

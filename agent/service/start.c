@@ -58,8 +58,10 @@ int ag_start_store(struct ag_service *service)
     struct stat st;
 
     if (make_store(service->state_dir) != 0) {
-        ag_log(LOG_ERR, "cannot make the state directory %s: %s", service->state_dir,
-               strerror(errno));
+        ag_log(LOG_ERR, "cannot make the state directory %s: %s%s", service->state_dir,
+               strerror(errno),
+               errno == EACCES ? "; start as root, or let root make it and give it to this user"
+                               : "");
         return EX_CANTCREAT;
     }
     service->state_fd = open(service->state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -127,8 +129,10 @@ int ag_start_rights(struct ag_service *service)
         /* Where root owns the store, programs it starts are not given everything anew. */
         (void)prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
         if (service->owner != 0 && become_owner(service) != 0) {
-            ag_log(LOG_ERR, "cannot become the store's owner, user %u: %s",
-                   (unsigned)service->owner, strerror(errno));
+            ag_log(LOG_ERR,
+                   "cannot become user %u, to whom %s belongs: %s; start as that user, or as root "
+                   "with CAP_SETUID and CAP_SETGID",
+                   (unsigned)service->owner, service->state_dir, strerror(errno));
             return EX_NOPERM;
         }
     }

@@ -13,6 +13,7 @@
 
 #include <defupd/error.h>
 
+#include "launch.h"
 #include "service.h"
 
 #define GRACE_MS 10000 /* from the request to end until it is ended */
@@ -93,7 +94,12 @@ void ag_worker_start(struct ag_service *service, struct ag_run *run)
         return;
     }
     (void)make_argv(service, run, argv);
-    rc = ag_spawn(service, (char *const *)(uintptr_t)argv, -1, pair[1], &worker->pid);
+    rc = ag_launch(&worker->pid, &(struct ag_launch){ .path = service->defupd,
+                                                      .argv = (char *const *)(uintptr_t)argv,
+                                                      .env = environ,
+                                                      .out = -1,
+                                                      .err = -1,
+                                                      .three = pair[1] });
     (void)close(pair[1]);
     if (rc != 0) {
         char text[256];

@@ -146,6 +146,7 @@ static void compare_host(struct cluster *cluster, struct host *host, const struc
                          size_t count_, int64_t newest)
 {
     const int64_t interval_s = host->seen.interval_s > 0 ? host->seen.interval_s : OLD_S;
+    char when[AG_WHEN], age[AG_WHEN];
 
     for (size_t i = 0; i < count_; i++) {
         const struct ag_seen_definition *d = definition(host, rows[i].name);
@@ -168,8 +169,9 @@ static void compare_host(struct cluster *cluster, struct host *host, const struc
     if (!host->seen.connected)
         find(cluster, host, "has had no contact with a source for two intervals");
     if (host->seen.time > 0 && newest - host->seen.time > 2 * interval_s)
-        find(cluster, host, "its posture is older than the newest by %" PRId64 " min",
-             (newest - host->seen.time) / 60);
+        find(cluster, host, "its posture is of %s, %.*s older than the newest",
+             ag_time(when, host->seen.time),
+             (int)(strlen(ag_age(age, host->seen.time, newest)) - 4), age); /* without its " ago" */
     for (const struct host *other = cluster->host; other < host; other++) {
         if (other->read && host->seen.uuid[0] != '\0' &&
             strcmp(other->seen.uuid, host->seen.uuid) == 0)
@@ -231,6 +233,16 @@ static defupd_code compare(struct cluster *cluster, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* `text` after "WORD: " where it begins so: the line says it already. */
+static const char *without(const char *text, const char *word)
+{
+    const size_t length = strlen(word);
+
+    return strncmp(text, word, length) == 0 && strncmp(text + length, ": ", 2) == 0
+               ? text + length + 2
+               : text;
+}
+
 static void read_host(struct cluster *cluster, struct host *host, const char *file)
 {
     char *bytes = NULL;
@@ -243,7 +255,7 @@ static void read_host(struct cluster *cluster, struct host *host, const char *fi
         host->read = true;
     else
         find(cluster, host, "cannot be compared: %s",
-             err.message + (strncmp(err.message, "--posture: ", 11) == 0 ? 11 : 0));
+             without(without(err.message, "--posture"), file));
     free(bytes);
 }
 
@@ -270,7 +282,8 @@ static void print_text(const struct cluster *cluster, FILE *out)
         ag_line(out, "%zu host%s, all alike and well.", cluster->hosts,
                 cluster->hosts == 1 ? "" : "s");
     else
-        ag_line(out, "%zu of %zu hosts are odd.", odd, cluster->hosts);
+        ag_line(out, "%zu of %zu host%s %s odd.", odd, cluster->hosts,
+                cluster->hosts == 1 ? "" : "s", odd == 1 ? "is" : "are");
 }
 
 static bool add_host(json_t *array, const struct host *host)

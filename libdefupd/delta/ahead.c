@@ -11,8 +11,11 @@
 #include "delta/delta_priv.h"
 #include "sys/thread.h"
 
-#define PIECES 8U
 #define PIECE (16U << 10)
+/* Literals and words come in bursts: a thread that is far enough ahead need not wait between two.
+ */
+#define PIECES_LONG 64U
+#define PIECES_SHORT 8U
 
 struct du_ahead {
     pthread_t thread;
@@ -21,12 +24,13 @@ struct du_ahead {
     pthread_cond_t room;  /* a piece was read, or nobody reads any more */
     struct du_code *code; /* its decoder is the thread's; the rest is the reader's */
     size_t first, ready;  /* the pieces that are there, in the order of the stream */
-    size_t count[PIECES];
+    size_t count[PIECES_LONG];
+    size_t pieces;
     bool stop;
     bool lent; /* the reader has the first one */
     defupd_code rc;
     defupd_error err;
-    unsigned char bytes[PIECES][PIECE];
+    unsigned char bytes[][PIECE];
 };
 
 static void *decode_ahead(void *user)
@@ -40,7 +44,7 @@ static void *decode_ahead(void *user)
         const size_t count = left < PIECE ? (size_t)left : PIECE;
         defupd_code rc;
 
-        while (ahead->ready == PIECES && !ahead->stop)
+        while (ahead->ready == ahead->pieces && !ahead->stop)
             (void)pthread_cond_wait(&ahead->room, &ahead->lock);
         if (ahead->stop)
             break;
@@ -50,21 +54,24 @@ static void *decode_ahead(void *user)
         ahead->rc = rc;
         ahead->count[slot] = count;
         ahead->ready += rc == DEFUPD_OK;
-        slot = (slot + 1) % PIECES;
+        slot = (slot + 1) % ahead->pieces;
         (void)pthread_cond_signal(&ahead->more);
     }
     (void)pthread_mutex_unlock(&ahead->lock);
     return NULL;
 }
 
-struct du_ahead *du_ahead_open(struct du_code *code)
+struct du_ahead *du_ahead_open(struct du_code *code, enum du_delta_stream stream)
 {
-    struct du_ahead *ahead = malloc(sizeof *ahead);
+    const bool is_long = stream == DU_STREAM_LITERALS || stream == DU_STREAM_WORDS;
+    const size_t pieces = is_long ? PIECES_LONG : PIECES_SHORT;
+    struct du_ahead *ahead = malloc(sizeof *ahead + pieces * PIECE);
 
     if (ahead == NULL)
         return NULL;
     memset(ahead, 0, offsetof(struct du_ahead, bytes));
     ahead->code = code;
+    ahead->pieces = pieces;
     (void)pthread_mutex_init(&ahead->lock, NULL);
     (void)pthread_cond_init(&ahead->more, NULL);
     (void)pthread_cond_init(&ahead->room, NULL);
@@ -84,7 +91,7 @@ defupd_code du_ahead_next(struct du_ahead *ahead, const unsigned char **bytes, s
 
     (void)pthread_mutex_lock(&ahead->lock);
     if (ahead->lent) {
-        ahead->first = (ahead->first + 1) % PIECES;
+        ahead->first = (ahead->first + 1) % ahead->pieces;
         ahead->ready--;
         ahead->lent = false;
         (void)pthread_cond_signal(&ahead->room);

@@ -68,7 +68,7 @@ defupd_code du_code_open(struct du_code *code, const struct du_delta_host *host,
         return DEFUPD_OK;
     DU_TRY(open_lzma(code, stream, dict, err));
     if (host->start != NULL && head->packed >= DU_CODE_AHEAD)
-        code->ahead = du_ahead_open(code);
+        code->ahead = du_ahead_open(code, stream);
     return DEFUPD_OK;
 }
 

@@ -122,7 +122,7 @@ static inline uint64_t du_code_left(const struct du_code *code)
 /* --- ahead.c: a stream decoded by a thread of its own --- */
 
 /* NULL where there is no thread to be had. Until it is closed, `code` must not be moved. */
-struct du_ahead *du_ahead_open(struct du_code *code);
+struct du_ahead *du_ahead_open(struct du_code *code, enum du_delta_stream stream);
 /* The next piece, valid until the next call; there is one. Errors: du_code_produce()'s. */
 DEFUPD_MUST_CHECK defupd_code du_ahead_next(struct du_ahead *ahead, const unsigned char **bytes,
                                             size_t *count, defupd_error *err);

@@ -12,18 +12,25 @@
 #include "sys/disk.h"
 #include "tree/sink.h"
 
-#define BLOCK_BYTES (64U << 10)
-#define BLOCK_FIRST (4U << 10) /* of a block that does not go on where the one before it ended */
+#define BLOCK_BYTES (16U << 10)
+#define SECTOR_BYTES (4U << 10)
+#define BLOCKS 32U
+
+/* A piece of an old file that begins at a multiple of its size there. */
+struct old_block {
+    uint64_t begins;    /* old position */
+    uint64_t low, high; /* what is there of it */
+    unsigned char bytes[BLOCK_BYTES];
+};
 
 /* The installed tree as one sequence of bytes. */
 struct old_tree {
     struct du_place place;
-    uint64_t *at;   /* where each file begins, and the end; NULL until something is read */
-    size_t current; /* the open file */
+    uint64_t *at;  /* where each file begins, and the end; NULL until something is read */
+    size_t found;  /* the file that was read from last */
+    size_t opened; /* the file that is open, when there is one */
     int fd;
-    uint64_t block_at; /* what the block holds */
-    size_t block;
-    unsigned char bytes[BLOCK_BYTES];
+    struct old_block block[BLOCKS];
 };
 
 struct merge {
@@ -124,14 +131,14 @@ static defupd_code open_installed(struct merge *m, const char *path, int *fd, de
     return DEFUPD_OK;
 }
 
-/* Open the old file that holds the byte at `at`: most often the one that is open, or the next. */
-static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
+/* The old file that holds the byte at `at`: most often that of the one before. */
+static size_t find_old(const struct merge *m, uint64_t at)
 {
-    struct old_tree *old = &m->old;
+    const struct old_tree *old = &m->old;
     size_t low = 0, high = m->base->index->count - 1;
 
-    if (old->fd >= 0 && at >= old->at[old->current] && at < old->at[old->current + 1])
-        return DEFUPD_OK;
+    if (at >= old->at[old->found] && at < old->at[old->found + 1])
+        return old->found;
     while (low < high) { /* the last file that begins at or before `at`: empty ones come before */
         const size_t middle = low + (high - low + 1) / 2;
 
@@ -140,65 +147,82 @@ static defupd_code open_old(struct merge *m, uint64_t at, defupd_error *err)
         else
             high = middle - 1;
     }
-    du_fd_close(&old->fd);
-    old->fd = -1;
-    DU_TRY(open_installed(m, m->base->index->file[low].path, &old->fd, err));
-    old->current = low;
-    old->block = 0;
+    return low;
+}
+
+/* Bytes of the old file `old->found`, from the old position `at`. */
+static defupd_code read_file(struct merge *m, uint64_t at, unsigned char *bytes, size_t count,
+                             defupd_error *err)
+{
+    struct old_tree *old = &m->old;
+    const char *path = m->base->index->file[old->found].path;
+    bool ends;
+
+    if (old->fd < 0 || old->opened != old->found) {
+        du_fd_close(&old->fd);
+        old->fd = -1;
+        DU_TRY(open_installed(m, path, &old->fd, err));
+        old->opened = old->found;
+    }
+    if (read_at(m->sys, old->fd, at - old->at[old->found], bytes, count, &ends, err) != DEFUPD_OK)
+        return du_err_prefix(err, "installed '%s'", path);
+    return ends ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is shorter than it was", path)
+                : DEFUPD_OK;
+}
+
+/*
+ * Make a block hold `count` bytes from `at`, which lie in it; it ends where its file does or
+ * before. The first time only the sectors are read that are needed, since a copy may be the only
+ * one from here; the second time all of it.
+ */
+static defupd_code fill_block(struct merge *m, struct old_block *block, uint64_t begins,
+                              uint64_t ends, uint64_t at, size_t count, defupd_error *err)
+{
+    uint64_t low = begins, high = ends - begins < BLOCK_BYTES ? ends : begins + BLOCK_BYTES;
+
+    if (block->begins == begins && at >= block->low && at + count <= block->high)
+        return DEFUPD_OK;
+    if (block->begins != begins || block->low == block->high) {
+        const uint64_t past = at + count - begins + SECTOR_BYTES - 1;
+
+        low = at - (at - begins) % SECTOR_BYTES;
+        if (high - begins > past)
+            high = begins + past / SECTOR_BYTES * SECTOR_BYTES;
+    }
+    block->begins = begins;
+    block->low = block->high = 0; /* until it is read */
+    DU_TRY(read_file(m, low, block->bytes + (low - begins), (size_t)(high - low), err));
+    block->low = low;
+    block->high = high;
     return DEFUPD_OK;
 }
 
 /*
- * Read the block that begins at `at`, `left` bytes before the end of its file. Short copies jump
- * about in some deltas and go straight on in others: blocks grow only while they are followed by
- * the next.
- */
-static defupd_code read_block(struct merge *m, uint64_t at, uint64_t start, uint64_t least,
-                              uint64_t left, bool *ends, defupd_error *err)
-{
-    struct old_tree *old = &m->old;
-    size_t size = BLOCK_FIRST;
-    defupd_code rc;
-
-    if (old->block > 0 && at == old->block_at + old->block)
-        size = old->block < BLOCK_BYTES / 2 ? 2 * old->block : BLOCK_BYTES;
-    if (size < least)
-        size = (size_t)least;
-    old->block_at = at;
-    old->block = left < size ? (size_t)left : size;
-    rc = read_at(m->sys, old->fd, at - start, old->bytes, old->block, ends, err);
-    if (rc != DEFUPD_OK || *ends)
-        old->block = 0;
-    return rc;
-}
-
-/* From one old file, as much as it has: long pieces at once, short ones from a block read before.
+ * From one old file, as much as is at hand: long pieces at once, short ones from blocks. Short
+ * copies jump about among a few places, between which they come back: on a week of compiled YARA
+ * there are 2,000 reads instead of 12,600.
  */
 static defupd_code read_old(struct merge *m, uint64_t at, unsigned char *bytes, size_t count,
                             size_t *done, defupd_error *err)
 {
     struct old_tree *old = &m->old;
-    uint64_t start, left;
-    bool ends = false;
-    defupd_code rc = DEFUPD_OK;
+    struct old_block *block;
+    uint64_t start, end, begins;
 
-    DU_TRY(open_old(m, at, err));
-    start = old->at[old->current];
-    left = old->at[old->current + 1] - at;
-    *done = count < left ? count : (size_t)left;
-    if (*done >= BLOCK_BYTES) {
-        rc = read_at(m->sys, old->fd, at - start, bytes, *done, &ends, err);
-    } else {
-        if (at < old->block_at || at + *done > old->block_at + old->block)
-            rc = read_block(m, at, start, *done, left, &ends, err);
-        if (rc == DEFUPD_OK && !ends)
-            memcpy(bytes, old->bytes + (at - old->block_at), *done);
-    }
-    if (rc != DEFUPD_OK)
-        return du_err_prefix(err, "installed '%s'", m->base->index->file[old->current].path);
-    return ends ? DU_FAIL(err, DEFUPD_E_DELTA_BASE, "installed '%s' is shorter than it was",
-                          m->base->index->file[old->current].path)
-                : DEFUPD_OK;
+    old->found = find_old(m, at);
+    start = old->at[old->found];
+    end = old->at[old->found + 1];
+    *done = count < end - at ? count : (size_t)(end - at);
+    if (*done >= BLOCK_BYTES)
+        return read_file(m, at, bytes, *done, err);
+
+    begins = at - (at - start) % BLOCK_BYTES;
+    if (*done > BLOCK_BYTES - (at - begins))
+        *done = BLOCK_BYTES - (size_t)(at - begins);
+    block = &old->block[begins / BLOCK_BYTES % BLOCKS];
+    DU_TRY(fill_block(m, block, begins, end, at, *done, err));
+    memcpy(bytes, block->bytes + (at - begins), *done);
+    return DEFUPD_OK;
 }
 
 static defupd_code give_old(void *user, uint64_t at, void *bytes, size_t count, defupd_error *err)

@@ -228,14 +228,31 @@ defupd_code du_next_finish(const struct defupd_repo *repo, const struct du_dirs 
 
 /* --- writing --- */
 
+/* The one file that is replaced under its name gets a later second each time: web servers make its
+ * ETag of size and seconds, so that another content of equal length, published within one second,
+ * would pass for unchanged. What lies a little ahead of the clock by that is no harm. Negative for
+ * the others. */
+static int64_t mtime_of(const struct defupd_repo *repo, const struct du_dirs *dirs,
+                        const struct du_role_doc *doc, const char *file)
+{
+    const int64_t now = repo->sys->now_s();
+    struct stat st;
+
+    if (doc->role != DU_ROLE_TIMESTAMP)
+        return -1;
+    if (fstatat(dirs->metadata, file, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtime < now)
+        return now;
+    return (int64_t)st.st_mtime + 1;
+}
+
 static defupd_code write_role(const struct defupd_repo *repo, const struct du_dirs *dirs,
                               const struct du_role_doc *doc, defupd_error *err)
 {
     char file[DU_META_NAME];
 
     du_role_file(file, doc->name, doc->version);
-    if (du_file_replace(repo->sys, dirs->metadata, file, doc->bytes.data, doc->bytes.len, 0644,
-                        err) != DEFUPD_OK)
+    if (du_file_replace_dated(repo->sys, dirs->metadata, file, doc->bytes.data, doc->bytes.len,
+                              0644, mtime_of(repo, dirs, doc, file), err) != DEFUPD_OK)
         return du_err_prefix(err, "repository %s", repo->dir_path);
     return DEFUPD_OK;
 }

@@ -29,7 +29,8 @@ defupd_code du_write_all(const struct du_sys *sys, int fd, const void *bytes, si
 }
 
 static defupd_code write_beside(const struct du_sys *sys, int dir, const char *tmp,
-                                const void *bytes, size_t count, mode_t mode, defupd_error *err)
+                                const void *bytes, size_t count, mode_t mode, int64_t mtime_s,
+                                defupd_error *err)
 {
     DU_AUTO_FD fd = sys->openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
 
@@ -38,20 +39,23 @@ static defupd_code write_beside(const struct du_sys *sys, int dir, const char *t
     if (sys->fchmod(fd, mode) != 0)
         return DU_FAIL_IO(err, "set the mode of %s", tmp);
     DU_TRY(du_write_all(sys, fd, bytes, count, tmp, err));
+    if (mtime_s >= 0 && sys->set_mtime(fd, mtime_s) != 0)
+        return DU_FAIL_IO(err, "set the time of %s", tmp);
     if (sys->fsync(fd) != 0)
         return DU_FAIL_IO(err, "sync %s", tmp);
     return DEFUPD_OK;
 }
 
-defupd_code du_file_replace(const struct du_sys *sys, int dir, const char *name, const void *bytes,
-                            size_t count, mode_t mode, defupd_error *err)
+defupd_code du_file_replace_dated(const struct du_sys *sys, int dir, const char *name,
+                                  const void *bytes, size_t count, mode_t mode, int64_t mtime_s,
+                                  defupd_error *err)
 {
     char tmp[DU_PART_MAX + 1];
     defupd_code rc;
 
     if ((size_t)snprintf(tmp, sizeof tmp, "%s.tmp", name) >= sizeof tmp)
         return DU_FAIL(err, DEFUPD_E_INVALID, "file name '%.64s...' is too long", name);
-    rc = write_beside(sys, dir, tmp, bytes, count, mode, err);
+    rc = write_beside(sys, dir, tmp, bytes, count, mode, mtime_s, err);
     if (rc == DEFUPD_OK && sys->renameat(dir, tmp, dir, name) != 0)
         rc = DU_FAIL_IO(err, "rename %s to %s", tmp, name);
     if (rc != DEFUPD_OK) {
@@ -61,6 +65,12 @@ defupd_code du_file_replace(const struct du_sys *sys, int dir, const char *name,
     if (sys->fsync(dir) != 0)
         return DU_FAIL_IO(err, "make %s durable", name);
     return DEFUPD_OK;
+}
+
+defupd_code du_file_replace(const struct du_sys *sys, int dir, const char *name, const void *bytes,
+                            size_t count, mode_t mode, defupd_error *err)
+{
+    return du_file_replace_dated(sys, dir, name, bytes, count, mode, -1, err);
 }
 
 defupd_code du_file_read(const struct du_sys *sys, int dir, const char *name, struct du_buf *buf,

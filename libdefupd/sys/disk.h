@@ -26,6 +26,12 @@ DEFUPD_MUST_CHECK defupd_code du_file_replace(const struct du_sys *sys, int dir,
                                               const void *bytes, size_t count, mode_t mode,
                                               defupd_error *err);
 
+/* The same, with a time of the last change: Unix seconds; negative: now. */
+DEFUPD_MUST_CHECK defupd_code du_file_replace_dated(const struct du_sys *sys, int dir,
+                                                    const char *name, const void *bytes,
+                                                    size_t count, mode_t mode, int64_t mtime_s,
+                                                    defupd_error *err);
+
 /* Read a whole regular file (never through a symlink) of at most buf->max bytes.
  * Errors: DEFUPD_E_IO (sys_errno ENOENT when there is none), DEFUPD_E_LIMIT, DEFUPD_E_NOMEM. */
 DEFUPD_MUST_CHECK defupd_code du_file_read(const struct du_sys *sys, int dir, const char *name,

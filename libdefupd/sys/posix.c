@@ -20,6 +20,13 @@ static int posix_openat(int dir, const char *name, int flags, mode_t mode)
     return openat(dir, name, flags | O_CLOEXEC, mode);
 }
 
+static int posix_set_mtime(int fd, int64_t seconds)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)seconds } };
+
+    return futimens(fd, times);
+}
+
 static int posix_syncfs(int fd)
 {
 #ifdef __linux__
@@ -136,6 +143,7 @@ const struct du_sys du_sys_posix = {
     .write = write,
     .ftruncate = ftruncate,
     .fchmod = fchmod,
+    .set_mtime = posix_set_mtime,
     .fsync = fsync,
     .syncfs = posix_syncfs,
     .write_early = posix_write_early,

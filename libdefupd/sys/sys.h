@@ -16,6 +16,7 @@ struct du_sys {
     ssize_t (*write)(int fd, const void *bytes, size_t count);
     int (*ftruncate)(int fd, off_t length);
     int (*fchmod)(int fd, mode_t mode);
+    int (*set_mtime)(int fd, int64_t seconds); /* of the last change, no fraction */
     int (*fsync)(int fd);
     int (*syncfs)(int fd); /* ENOSYS where there is none */
     /* Have the kernel begin to write these bytes of a file, so that a later sync finds less to do.

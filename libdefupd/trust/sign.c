@@ -14,6 +14,7 @@
 struct tally {
     struct du_key **key;
     size_t count;
+    size_t misnamed; /* have signed, and are called by an id that is not theirs */
 };
 
 static void tally_free(struct tally *tally)
@@ -35,22 +36,44 @@ static const char *signature_of(const struct du_json *signatures, const char *ke
     return NULL;
 }
 
+/* 4.3: "Clients MUST calculate each KEYID to verify this is correct for the associated key": the
+ * SHA-256 of the key's canonical form, fields unknown to us included (4.2). So no two keys share an
+ * id, in no two files. A key under a wrong id is passed over like one of an unknown kind. */
+static defupd_code named_rightly(const struct du_json *entry, const char *keyid, bool *rightly,
+                                 defupd_error *err)
+{
+    DU_AUTO_BUF text = DU_BUF(CANONICAL_MAX);
+    unsigned char digest[DU_SHA256_BYTES];
+    char hex[DU_SHA256_HEX + 1];
+
+    DU_TRY(du_json_canonical(entry, &text, err));
+    du_sha256(digest, text.data, text.len);
+    du_hex(hex, digest, sizeof digest);
+    *rightly = strcmp(hex, keyid) == 0;
+    return DEFUPD_OK;
+}
+
 /* NULL in *key when the key is of an unknown kind or cannot be used: "clients ... ignore", so that
  * a repository may bring in a new kind beside the old ones. */
-static defupd_code key_of(const struct du_json *keys, const char *keyid, struct du_key **key,
-                          defupd_error *err)
+static defupd_code key_of(const struct du_json *keys, const char *keyid, struct tally *tally,
+                          struct du_key **key, defupd_error *err)
 {
     const struct du_json *entry = du_json_object(keys, keyid);
     const char *keytype = du_json_string(entry, "keytype");
     const char *scheme = du_json_string(entry, "scheme");
     const char *value = du_json_string(du_json_object(entry, "keyval"), "public");
     defupd_error ignored = { 0 };
-    bool known;
+    bool known, rightly;
     defupd_code rc;
 
     *key = NULL;
     if (keytype == NULL || scheme == NULL || value == NULL)
         return DEFUPD_OK;
+    DU_TRY(named_rightly(entry, keyid, &rightly, err));
+    if (!rightly) {
+        tally->misnamed++;
+        return DEFUPD_OK;
+    }
     rc = du_key_parse(key, &known, keytype, scheme, value, &ignored);
     if (rc == DEFUPD_E_NOMEM)
         return DU_FAIL(err, DEFUPD_E_NOMEM, "%s", ignored.message);
@@ -68,10 +91,8 @@ static bool signature_holds(const struct du_key *key, struct du_bytes message, c
            du_key_holds(key, message, (struct du_bytes){ signature, digits / 2 }, nomem);
 }
 
-/* We do not require that a key id is the digest of its key: the specification names one way to
- * make ids, repositories in the wild use others (4.2 calls it "a hexdigest ... of the canonical
- * form", TAP 12 asks clients not to depend on it). What counts is that THRESHOLD is "an integer
- * number of keys ... whose signatures are required": so one public key under two ids is one key. */
+/* THRESHOLD is a "number of keys ... whose signatures are required" (4.5), and a field beside the
+ * public key gives it another id: one public key under two ids is one key. */
 static bool counted(const struct tally *tally, const struct du_key *key)
 {
     for (size_t i = 0; i < tally->count; i++) {
@@ -95,7 +116,7 @@ static defupd_code count_keys(const struct du_doc *doc, const struct du_json *ke
 
         if (hex == NULL)
             continue;
-        DU_TRY(key_of(keys, keyid, &key, err));
+        DU_TRY(key_of(keys, keyid, tally, &key, err));
         if (key == NULL)
             continue;
         if (counted(tally, key) || !signature_holds(key, message, hex, &nomem))
@@ -113,7 +134,7 @@ defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
                           const char *what, defupd_error *err)
 {
     const struct du_json *keyids = du_json_array(role, "keyids");
-    DU_AUTO(tally_free) struct tally tally = { NULL, 0 };
+    DU_AUTO(tally_free) struct tally tally = { NULL, 0, 0 };
     DU_AUTO_BUF message = DU_BUF(CANONICAL_MAX);
     unsigned char digest[DU_SHA256_BYTES];
     int64_t threshold = 0;
@@ -136,8 +157,9 @@ defupd_code du_doc_verify(const struct du_doc *doc, const struct du_json *keys,
     DU_TRY(count_keys(doc, keys, keyids, du_buf_bytes(&message), (uint64_t)threshold, &tally, err));
     if (tally.count < (uint64_t)threshold)
         return DU_FAIL(err, DEFUPD_E_SIGNATURE,
-                       "%s: %zu valid signatures of keys that %s trusts, expected at least %lld",
-                       what, tally.count, by, (long long)threshold);
+                       "%s: %zu valid signatures of keys that %s trusts, expected at least %lld%s",
+                       what, tally.count, by, (long long)threshold,
+                       tally.misnamed > 0 ? " (a key's id is not its SHA-256)" : "");
     return du_checked_note(checked, digest, err);
 }
 

@@ -53,13 +53,18 @@ void du_report_fail(struct du_report_row *row, const defupd_error *err)
     du_report_say(row, "%s", err->message);
 }
 
-const struct du_report_row *du_report_failure(const defupd_report *report)
+defupd_code du_report_end(const defupd_report *report, defupd_error *err)
 {
     for (uint32_t i = 0; i < report->count; i++) {
-        if (report->row[i]->item.code != DEFUPD_OK)
-            return report->row[i];
+        const struct du_report_row *row = report->row[i];
+        /* What was decided about a component speaks of its versions alone. */
+        const bool decided = row->item.reason != DEFUPD_REASON_NONE;
+
+        if (row->item.code != DEFUPD_OK)
+            return DU_FAIL(err, (defupd_code)row->item.code, "%s%s%s",
+                           decided ? row->component : "", decided ? ": " : "", row->text);
     }
-    return NULL;
+    return DEFUPD_OK;
 }
 
 uint32_t defupd_report_count(const defupd_report *report)

@@ -32,7 +32,7 @@ __attribute__((format(printf, 2, 3))) void du_report_say(struct du_report_row *r
                                                          const char *format, ...);
 /* The row has failed: code and text; the first failure of a row is kept. */
 void du_report_fail(struct du_report_row *row, const defupd_error *err);
-/* The first row that failed; NULL when none did. */
-const struct du_report_row *du_report_failure(const defupd_report *report);
+/* The first row's failure as the run's, DEFUPD_OK when none failed. */
+DEFUPD_MUST_CHECK defupd_code du_report_end(const defupd_report *report, defupd_error *err);
 
 #endif

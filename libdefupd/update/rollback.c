@@ -470,7 +470,6 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
     DU_AUTO(back_free)
     struct back back = { .kind = kind, .run = { .kind = DU_RUN_INSTALL, .trust_dir = -1 } };
     struct du_run *run = &back.run;
-    const struct du_report_row *failure;
     defupd_code rc;
 
     DU_TRY(kind == DU_BACK_ORDER ? du_run_begin(run, ctx, request, err)
@@ -483,9 +482,8 @@ defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,
     }
     if (!run->read_only)
         du_run_sweep(run);
-    failure = du_report_failure(run->report);
-    if (rc == DEFUPD_OK && failure != NULL)
-        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    if (rc == DEFUPD_OK)
+        rc = du_report_end(run->report, err);
     *report = du_take(&run->report);
     return rc;
 }

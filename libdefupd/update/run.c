@@ -231,7 +231,7 @@ static void source_asked(const struct du_run *run, const char *source, defupd_co
 
 /* Sources in order until one serves metadata and manifests that verify. One that asked to be left
  * alone is passed over, whoever orders; what another one failed by is then the news. */
-static defupd_code ask_sources(struct du_run *run, defupd_error *err)
+defupd_code du_run_ask_sources(struct du_run *run, du_ask_fn ask, defupd_error *err)
 {
     const size_t count = du_fetch_sources(run->fetch);
     DU_AUTO_FREE size_t *order = calloc(count + 1, sizeof *order);
@@ -255,7 +255,7 @@ static defupd_code ask_sources(struct du_run *run, defupd_error *err)
         du_run_phase(run, DEFUPD_PHASE_METADATA, NULL, 0);
         run->source = i;
         (void)snprintf(run->report->source, sizeof run->report->source, "%s", name);
-        rc = ask_source(run, err);
+        rc = ask(run, err);
         source_asked(run, name, rc, err, since_ms);
         if (rc == DEFUPD_OK || !du_code_next_source(rc))
             return rc;
@@ -382,7 +382,8 @@ static defupd_code learn(struct du_run *run, defupd_error *err)
     if (run->kind != DU_RUN_INSTALL)
         DU_TRY(du_run_open_fetch(run, err));
     DU_TRY(du_bind_trust(run, err));
-    return run->kind == DU_RUN_INSTALL ? load_parts(run, err) : ask_sources(run, err);
+    return run->kind == DU_RUN_INSTALL ? load_parts(run, err)
+                                       : du_run_ask_sources(run, ask_source, err);
 }
 
 /* --- plan --- */
@@ -672,7 +673,6 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
                    const defupd_import *import, defupd_report **report, defupd_error *err)
 {
     DU_AUTO(du_run_end) struct du_run run = { .kind = kind, .from = import, .trust_dir = -1 };
-    const struct du_report_row *failure;
     defupd_code rc;
 
     /* What comes of it is told by events; where it failed, the next run tries again. */
@@ -693,9 +693,8 @@ defupd_code du_run(struct du_context *ctx, enum du_run_kind kind, const defupd_r
     record(&run, rc, err);
     du_run_sweep(&run);
 
-    failure = du_report_failure(run.report);
-    if (rc == DEFUPD_OK && failure != NULL)
-        rc = DU_FAIL(err, (defupd_code)failure->item.code, "%s", failure->text);
+    if (rc == DEFUPD_OK)
+        rc = du_report_end(run.report, err);
     *report = du_take(&run.report);
     return rc;
 }

@@ -315,6 +315,11 @@ DEFUPD_MUST_CHECK defupd_code du_version_repair(struct du_run *run, const char *
 /* --- run.c --- */
 /* DEFUPD_E_NO_SOURCE when the options name none. Opens no connection. */
 DEFUPD_MUST_CHECK defupd_code du_run_open_fetch(struct du_run *run, defupd_error *err);
+/* Sources in order until `ask` succeeds with one, whose number is run->source then; what it fails
+ * with decides whether the next one is asked. */
+typedef defupd_code (*du_ask_fn)(struct du_run *run, defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_run_ask_sources(struct du_run *run, du_ask_fn ask,
+                                                 defupd_error *err);
 
 /* --- begin.c --- */
 /* Lock, host-id, current generation. */

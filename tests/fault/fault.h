@@ -94,6 +94,10 @@ static inline int fault_fchmod(int fd, mode_t m)
 {
     return FAULT_CALL(fchmod, fd, m);
 }
+static inline int fault_set_mtime(int fd, int64_t s)
+{
+    return FAULT_CALL(set_mtime, fd, s);
+}
 static inline int fault_fsync(int fd)
 {
     return FAULT_CALL(fsync, fd);
@@ -162,6 +166,7 @@ static const struct du_sys fault_sys = {
     .write = fault_write,
     .ftruncate = fault_ftruncate,
     .fchmod = fault_fchmod,
+    .set_mtime = fault_set_mtime,
     .fsync = fault_fsync,
     .syncfs = fault_syncfs,
     .write_early = fault_write_early,

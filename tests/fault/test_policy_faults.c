@@ -95,6 +95,7 @@ static unsigned whole_examples(void)
                   { "etc/policy.xml.example", &ag_embedded_policy_bytes },
                   { "etc/policy.d/proxy.xml.example", &ag_embedded_proxy_bytes },
                   { "etc/policy.d/relays.xml.example", &ag_embedded_relays_bytes },
+                  { "etc/policy.d/relay.xml.example", &ag_embedded_relay_bytes },
                   { "etc/policy.d/hooks.xml.example", &ag_embedded_hooks_bytes } };
     unsigned count = 0;
     struct stat st;
@@ -129,12 +130,12 @@ static void a_failing_disk_leaves_whole_examples_or_none_and_the_next_time_mends
             fault_stop(&f);
             marked = access("state/examples.written", F_OK) == 0;
             T_CHECK(marked == (rc == DEFUPD_OK));
-            T_CHECK(!marked || whole_examples() == 4);
+            T_CHECK(!marked || whole_examples() == 5);
             if (marked)
                 continue;
             (void)whole_examples();
             T_OK(ag_examples_write(dir, "etc/policy.xml", &ag_disk_posix, &written, &err), &err);
-            T_CHECK(whole_examples() == 4);
+            T_CHECK(whole_examples() == 5);
         }
     }
     fault_short = false;

@@ -287,6 +287,13 @@ wrong_use_is_explained() {
         chmod 711 .
         want 77 setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/agent/defupd-agent" --state-dir "$PWD/state"
         says 'belongs to user 0'
+        want 73 setpriv --reuid 65534 --regid 65534 --clear-groups "$BUILD/agent/defupd-agent" --state-dir "$PWD/none"
+        says 'let root make it'
+        chown 65534 state
+        want 77 setpriv --bounding-set=-setuid --inh-caps=-all "$BUILD/agent/defupd-agent" --state-dir "$PWD/state"
+        says 'start as that user, or as root with CAP_SETUID'
+        want 77 setpriv --bounding-set=-setuid --inh-caps=-all defupd --state-dir "$PWD/state" clean
+        says 'start as that user, or as root with CAP_SETUID'
     fi
 }
 

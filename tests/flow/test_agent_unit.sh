@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The unit file: clean, hardened, and no tighter than the agent bears. No systemd runs where this is
-# tested, so its walls are built by hand: read-only file systems but the store, a
-# user of its own, three capabilities, no new privileges.
+# tested, so its walls are built by hand: file systems, user, capabilities, system calls, limits.
 . "$SOURCE/tests/tools/tap.sh"
 . "$SOURCE/tests/tools/rules.sh"
 . "$SOURCE/tests/tools/agent.sh"
@@ -38,59 +37,144 @@ accounts_and_folders_are_those_of_the_unit() {
     [ "$(stat -c '%u %a' root/etc/defupd/policy.d)" = '0 755' ] || fail "$(stat root/etc/defupd/policy.d)"
 }
 
-# in_walls COMMAND...: as the unit does it, with $state alone writable.
-cat_walls() {
-    cat <<'W'
-#!/bin/bash
-# walls STATE USER COMMAND...
-state=$1 user=$2
-shift 2
-mount --make-rprivate / || exit 90
-mount --bind "$state" "$state" || exit 91
-while read -r _ where type _; do
-    case $where in
-    "$state" | /proc | /proc/* | /dev | /dev/* | /sys | /sys/*) continue ;;
-    esac
-    mount -o remount,bind,ro "$where" 2>/dev/null
-done < <(tac /proc/self/mounts)
-for try in 1 2 3 4 5 6 7 8 9; do # busy while somebody writes there
-    mount -o remount,bind,ro /dev/shm && break
-    sleep 0.2
-done
-touch "${state%/*}/writable" 2>/dev/null && exit 93
-exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
-    --bounding-set=-all,+setuid,+setgid,+kill --inh-caps=-all,+setuid,+setgid,+kill \
-    --ambient-caps=-all,+setuid,+setgid,+kill "$@"
-W
+# "${walls[@]}" COMMAND...: behind all that the unit sets (tests/tools/walls.py). $PWD is /srv/here there,
+# and state alone is writable.
+prepare_walls() {
+    chmod 755 .
+    systemd-analyze syscall-filter >sets 2>sets.err || fail "$(cat sets.err)"
+    mkdir state
+    chown $user:$user state
+    state=$PWD/state
+    walls=("$SOURCE/tests/tools/walls.py" "$unit" sets "$BUILD" "$PWD" state $user)
 }
 
-inside_the_units_walls_it_updates_rolls_back_and_runs_hooks() {
-    chmod 711 .
+# That something is refused here says that the wall stands, so that what is not refused counts.
+the_walls_stand() {
+    prepare_walls
+    cat >probe.py <<'P'
+import ctypes, errno, mmap, os, socket
+def refused(what, code, call, *args):
+    try:
+        call(*args)
+    except OSError as e:
+        assert e.errno in code, (what, e)
+    else:
+        raise SystemExit(what + " is allowed")
+libc = ctypes.CDLL(None, use_errno=True)
+def sys(name, *args):
+    if getattr(libc, name)(*args) != 0:
+        raise OSError(ctypes.get_errno(), name)
+denied = (errno.EPERM, errno.EACCES)
+refused("writing", (errno.EROFS,), open, "/srv/here/x", "w")
+refused("writing below /etc", (errno.EROFS, errno.EACCES), open, "/etc/x", "w")
+refused("homes", denied, os.listdir, "/root")
+refused("devices", (errno.ENOENT,), open, "/dev/mem")
+refused("packets", (errno.EAFNOSUPPORT,), socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
+refused("writable code", denied, mmap.mmap, -1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7)
+refused("name spaces", denied, sys, "unshare", 0x10000000)
+refused("mounts", denied, sys, "mount", b"none", b"/tmp", b"tmpfs", 0, None)
+refused("owners", denied, os.chown, "/srv/here/state", os.getuid(), -1)
+refused("the set-user-id bit", denied, os.chmod, "/srv/here/state", 0o4755)
+refused("real time", denied, os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
+refused("personalities", denied, sys, "personality", 0x8)
+refused("tracing", denied, sys, "ptrace", 0, 0, 0, 0)
+refused("clocks", denied, sys, "settimeofday", b"\0" * 16, None)
+assert not os.path.exists("/proc/1"), "other processes are visible"
+open("state/x", "w").close()
+os.unlink("state/x")
+P
+    want 0 "${walls[@]}" /usr/bin/python3 probe.py
+    sed 's/^ProtectHome=.*/ProtectHome=tmpfs/' "$unit" >other.service
+    walls[1]=other.service
+    want 99 "${walls[@]}" /bin/true
+    says 'no wall for ProtectHome=tmpfs'
+}
+
+walled_policy() { # SECTION...
+    cat >policy.new <<P
+<policy format="1">
+  <schedule><initial-delay>PT0S</initial-delay></schedule>
+  <sources><server><url>${url:-file:///srv/here/good}</url></server></sources>
+  <trust><root>/srv/here/good/metadata/1.root.json</root></trust>
+  $*
+</policy>
+P
+    mv policy.new policy.xml
+}
+
+start_walled() {
+    : >agent.log
+    "${walls[@]}" /srv/build/agent/defupd-agent --config policy.xml --state-dir /srv/here/state >>agent.log 2>&1 </dev/null &
+    agent=$!
+    servers+=($agent)
+    until_true ready
+}
+
+nobody_sleeps() {
+    ! pgrep -u nobody -x -f 'sleep 1008'
+}
+
+inside_the_units_walls_all_of_it_works() {
+    local hooks
+    prepare_walls
     make_rules
     make_repo good 1
     mkdir hooks.d
     printf '#!/bin/sh\nid -u; cat /proc/self/status\nexit 0\n' >hooks.d/post
-    chmod 755 hooks.d/post
-    policy_is "hook post-install user=nobody timeout-s=9 memory-bytes=0 $PWD/hooks.d/post" 'user-update none'
-    mkdir state
-    chown $user:$user state
-    state=$PWD/state
-    cat_walls >walls
-    chmod 755 walls
-    AGENT_UNDER="unshare -m -- $PWD/walls $state $user"
-    start_agent
+    printf '#!/bin/sh\nsleep 1008 &\nsleep 1008\n' >hooks.d/hangs
+    chmod 755 hooks.d/*
+    hooks="<hooks><post-install><command>/srv/here/hooks.d/post</command><user>nobody</user></post-install></hooks>"
+    walled_policy "$hooks"
+    start_walled
+    # installation
     until_true is_at 1
     grep -q "^Uid:.$user" "/proc/$agent/status" || fail "$(cat "/proc/$agent/status")"
     grep -q '^NoNewPrivs:.1' "/proc/$agent/status" || fail 'new privileges are possible'
     grep -q "post: $(id -u nobody)\$" agent.log || fail "the hook was somebody else: $(cat agent.log)"
+    # orders
     make_repo good 2
-    want 0 d update
+    want 0 d forceupdate
     is_at 2 || fail 'not updated'
     want 0 d rollback
     is_at 1 || fail 'not rolled back'
     echo x >>state/current/beta/list
     want 0 d verify --repair
     want 0 d verify
+    want 0 d update alpha@2 beta@2
+    is_at 2 || fail 'not updated'
+    want 0 d clean
+    # a new policy: its hook hangs, and is ended though it is another user
+    walled_policy "<hooks><pre-install><command>/srv/here/hooks.d/hangs</command><user>nobody</user><timeout>PT1S</timeout></pre-install></hooks>"
+    kill -HUP "$agent"
+    until_true said 'policy: ' 2
+    want 69 d rollback
+    says 'took too long'
+    is_at 2 || fail 'rolled back without its hook'
+    until_true nobody_sleeps
+    # a bad one
+    walled_policy '<hooks/><nonsense/>'
+    kill -HUP "$agent"
+    until_true said nonsense
+    [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 4294964694 ] || fail "$(cat state/local.xml)"
+    # the end in mid-download, over the network
+    cp -a alpha2 alpha3 && echo 3 >>alpha3/hashes.txt
+    cp -a beta2 beta3 && echo 3 >>beta3/list
+    make_repo good 3
+    lie good
+    echo "objects/*=gate:$PWD/open" >rules
+    walled_policy
+    kill -HUP "$agent"
+    until_true said 'policy: ' 4
+    d update >client.out 2>&1 &
+    until_true [ -e open.met ]
+    stop_agent
+    wait $!
+    [ $? = 75 ] || fail "$(cat client.out)"
+    is_at 2 || fail 'half of an update'
+    : >open
+    start_walled
+    want 0 d update
+    is_at 3 || fail 'not updated'
     [ "$(find state ! -uid $user | head -1)" = '' ] || fail "not its own: $(find state ! -uid $user | head -3)"
     stop_agent
 }
@@ -125,11 +209,15 @@ if command -v systemd-analyze >/dev/null; then
 else
     t_skip the_unit_is_clean 'needs systemd-analyze'
 fi
-if can_unshare; then
-    t_run inside_the_units_walls_it_updates_rolls_back_and_runs_hooks
-else
-    t_skip inside_the_units_walls_it_updates_rolls_back_and_runs_hooks 'needs root and mount name spaces'
-fi
+for test in the_walls_stand inside_the_units_walls_all_of_it_works; do
+    if [ "$SANITIZE" != none ]; then
+        t_skip $test 'sanitizers need what the filter denies'
+    elif can_unshare && command -v systemd-analyze >/dev/null && ldconfig -p | grep -qF libseccomp.so.2; then
+        t_run $test
+    else
+        t_skip $test 'needs root, mount name spaces, systemd-analyze and libseccomp'
+    fi
+done
 if [ "$SANITIZE" = none ]; then
     t_run workers_are_fenced_in
 else

@@ -3,6 +3,7 @@
 """The scripts of tests/bench run, on pairs so small that their figures mean nothing."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,16 @@ def publishing_says_what_each_delta_took(top):
     check(figures["alone"][0]["ours"]["bytes"] > 0, figures)
 
 
+def a_relay_stands_beside_nginx_and_serves_many_agents(top):
+    rounds = 1 if shutil.which("wrk") and shutil.which("nginx") else 0
+    figures = script("relay.py", top, "--rounds", str(rounds), "--seconds", "1", "--large", "300000",
+                     "--agents", "20", "--threads", "4")
+    check(figures["agents"]["failed"] == 0 and len(figures["agents"]["rss_anon"]) == 21, figures)
+    check(len(figures.get("compared", [])) == 5 * rounds, figures)
+    for scene in figures.get("compared", []):
+        check(scene["relay"] > 0 and scene["nginx"] > 0 and scene["ratio"] > 0, scene)
+
+
 def t_run(test):
     global number, failed
     number += 1
@@ -91,7 +102,8 @@ def t_run(test):
 for each in (every_program_that_is_here_brings_a_tree_and_a_list_to_their_next_release,
              a_pair_can_be_two_files,
              releases_in_between_are_published_and_a_host_that_missed_them_is_counted,
-             publishing_says_what_each_delta_took):
+             publishing_says_what_each_delta_took,
+             a_relay_stands_beside_nginx_and_serves_many_agents):
     t_run(each)
 print(f"1..{number}")
 sys.exit(failed > 0)

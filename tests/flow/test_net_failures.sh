@@ -26,7 +26,7 @@ policy() {
     cat >policy.xml <<P
 <policy format="1">
 <sources><server>$server</server></sources>
-<transfer><connect-timeout>PT2S</connect-timeout><stall-timeout>PT2S</stall-timeout></transfer>
+<transfer><connect-timeout>PT1S</connect-timeout><stall-timeout>PT1S</stall-timeout></transfer>
 $*
 </policy>
 P
@@ -161,7 +161,7 @@ http_answers() {
 69 INTERRUPTED http metadata/timestamp.json=cut:100
 65 TOOLARGE http metadata/timestamp.json=endless
 69 STALLED http metadata/timestamp.json=stall:100
-69 STALLED http metadata/timestamp.json=slow:1/400
+69 STALLED http metadata/timestamp.json=slow:1/100
 65 METADATA_FORMAT metadata metadata/timestamp.json=flip:0
 65 SIGNATURE metadata metadata/timestamp.json=flip:420
 65 METADATA_DIGEST metadata metadata/*.snapshot.json=flip:40
@@ -195,7 +195,7 @@ start_squid() {
     {
         echo "http_port 127.0.0.1:$proxy"
         printf '%s\n' 'pid_filename none' "cache_log $PWD/squid.log" 'access_log none' \
-            'cache deny all' 'pinger_enable off' "coredump_dir $PWD" "$@" 'http_access allow all'
+            'cache deny all' 'pinger_enable off' 'shutdown_lifetime 0 seconds' "coredump_dir $PWD" "$@" 'http_access allow all'
     } >squid.conf
     chmod 755 . && : >squid.log && chmod 666 squid.log
     squid -N -f squid.conf >squid.out 2>&1 </dev/null &

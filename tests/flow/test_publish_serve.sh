@@ -82,7 +82,7 @@ what_never_changes_may_be_cached_for_ever() {
     get 200 /metadata/1.root.json
     header cache-control 'public, max-age=31536000, immutable'
     get 200 /metadata/timestamp.json
-    header cache-control no-cache
+    header cache-control 'public, max-age=5, must-revalidate'
     get 404 /metadata/2.root.json
     header cache-control no-store
 }

@@ -99,9 +99,22 @@ a_file_that_cannot_be_used_is_in_the_reports_until_it_is_mended() {
     [ "$(jq -r .lasterror_name state/posture.json)" = POLICY_OWNER ] || fail "$(cat state/posture.json)"
     tail -1 state/log/update.log | grep -q 'end: -2603 POLICY_OWNER: .*auth-file.*open to others' ||
         fail "$(tail -3 state/log/update.log)"
-    policy
-    want 0 d update
+    want 0 d status
+    grep -q '^Last attempt  [a-z0-9 ]*: could not begin: .*auth-file.*open to others.*(-2603 POLICY_OWNER)$' out || fail "$(cat out)"
+    want 0 d status --json
+    jq -e '.store.unable.code == -2603 and .store.unable.name == "POLICY_OWNER"' out >/dev/null || fail "$(cat out)"
+    # Nothing that does without that file ends it: neither the agent's look at the policy nor other commands.
+    want 0 d config compile
+    want 0 d verify
+    [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 4294964693 ] || fail "$(cat state/local.xml)"
+    [ "$(jq -r .lasterror_name state/posture.json)" = POLICY_OWNER ] || fail "$(cat state/posture.json)"
+    want 0 d posture
+    jq -e '.lasterror_name == "POLICY_OWNER"' out >/dev/null || fail "$(cat out)"
+    chmod 600 auth
+    want 0 d update # from a folder: no proxy is asked
     [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 0 ] || fail "$(cat state/local.xml)"
+    want 0 d status
+    ! grep -q 'Last attempt' out || fail "$(cat out)"
 }
 
 policy_names_engines_components_and_debug_lines() {

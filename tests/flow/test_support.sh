@@ -95,12 +95,17 @@ the_odd_hosts_of_a_cluster_are_named() {
     says 'h6: does not know beta, which 8 hosts have'
     says 'h7: has had no contact'
     says 'h8: has the same identity as h1'
-    says 'h9: its posture is older than the newest by 16666 min'
+    says 'h9: its posture is of 2'
+    says ', 11 d older than the newest'
     says 'h9: runs version 0.0.9, most run'
-    says 'h10: cannot be compared: h10: no posture'
+    says 'h10: cannot be compared: no posture'
     says 'h11: cannot be compared: cannot open h11'
     says '8 of 11 hosts are odd.'
     ! grep -qE '^h[123]:' out || fail "a sound host is odd: $(cat out)"
+    want 65 defupd cluster-check h10
+    says '1 of 1 host is odd.'
+    want 65 defupd cluster-check h1 h2 h4
+    says '1 of 3 hosts is odd.'
     want 65 defupd --json cluster-check h1 h2 h4
     [ "$(jq -c '[.odd, .count, .hosts[2].file]' out)" = '[1,3,"h4"]' ] || fail "$(cat out)"
     want 64 defupd cluster-check

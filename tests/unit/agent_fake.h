@@ -12,7 +12,7 @@
 
 #include <defupd/defupd.h>
 
-#include "run.h"
+#include "run/run.h"
 #include "t.h"
 
 struct defupd_report {

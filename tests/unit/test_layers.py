@@ -18,6 +18,7 @@ LAYER = {
     "trust": 3, "manifest": 3, "plan": 3, "fetch": 3, "delta": 3, "bundle": 3, "store": 3,
     "update": 4, "publish": 4,
     "client": 5,
+    "relay": 6,
 }
 # Beside that, these: sys/ reports failures in base/'s words; plan/ decides over manifest/'s data.
 ALSO = {"sys": {"base"}, "plan": {"manifest"}}

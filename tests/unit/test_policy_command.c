@@ -499,10 +499,12 @@ static void examples_are_written_once_and_never_again(void)
     start();
     T_CHECK(mkdir("etc", 0755) == 0);
     T_CHECK(RUN("--config", "etc/policy.xml", STATE, "config", "init") == 0);
-    T_SAME(OUT(), "4 examples written.\n");
+    T_SAME(OUT(), "5 examples written.\n");
     T_CHECK(access("examples.written", F_OK) == 0 && access("etc/policy.xml", F_OK) != 0);
-    T_CHECK(t_shell("test \"$(ls etc/policy.d | tr '\\n' ' ')\" = "
-                    "'hooks.xml.example proxy.xml.example relays.xml.example '") == 0);
+    T_CHECK(
+        t_shell("test \"$(ls etc/policy.d | tr '\\n' ' ')\" = "
+                "'hooks.xml.example proxy.xml.example relay.xml.example relays.xml.example '") ==
+        0);
     T_CHECK(t_shell("rm -r etc/policy.d etc/policy.xml.example") == 0);
     T_CHECK(RUN("--config", "etc/policy.xml", STATE, "config", "init") == 0);
     T_SAME(OUT(), "No example written: it was done before.\n");
@@ -519,7 +521,7 @@ static void an_example_takes_no_files_place(void)
     T_CHECK(access("examples.written", F_OK) != 0);
     T_CHECK(unlink("etc/policy.d") == 0);
     T_CHECK(RUN("--config", "etc/policy.xml", STATE, "config", "init") == 0);
-    T_SAME(OUT(), "3 examples written.\n");
+    T_SAME(OUT(), "4 examples written.\n");
     T_SAME(read_text(0, "etc/policy.xml.example"), "mine");
 }
 

@@ -209,11 +209,24 @@ static void a_flood_of_errors_is_cut(void)
 
 static void a_setting_of_a_later_version_is_refused_and_named(void)
 {
-    T_SAME(says(IN("relay", "<listen>0.0.0.0:80</listen>")),
-           "p.xml:2: relay/listen is not supported by this version");
+    T_SAME(says(IN("report", "<url>http://h/</url><auth-file>/a</auth-file>")),
+           "p.xml:2: report/auth-file is not supported by this version");
     /* To ask for what is the case anyway asks for nothing. */
     T_CHECK(takes(IN("tls", "<revocation>off</revocation>")));
     T_CHECK(takes(IN("trial", "<enabled>no</enabled>")));
+    forget();
+}
+
+static void a_relay_says_where_it_listens_and_whom_it_serves(void)
+{
+    T_CHECK(takes(IN("relay", "<listen>0.0.0.0:8090</listen><listen>[::]:8090</listen>"
+                              "<allow>10.0.0.0/8</allow><mode>cache</mode>")));
+    T_SAME(says(IN("relay", "<listen>somewhere:8090</listen>")),
+           "p.xml:2: listen 'somewhere:8090' is not an address with a port; allowed: "
+           "192.0.2.1:8090 or [2001:db8::1]:8090");
+    T_SAME(says(IN("relay", "<allow>10.0.0.0/33</allow>")),
+           "p.xml:2: allow '10.0.0.0/33' is not a network; allowed: 192.0.2.0/24, 2001:db8::/32 or "
+           "a single address");
     forget();
 }
 
@@ -478,15 +491,17 @@ static void files_with_credentials_are_closed_to_others(void)
     put_file("ca", "");
     T_CHECK(chmod("auth", 0640) == 0);
     T_OK(load("p.xml", &err), &err);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY_OWNER);
     T_CHECK(findings.count == 1 && strstr(findings.line[0], "is open to others") != NULL);
     ag_findings_free(&findings);
     T_CHECK(chmod("auth", 0600) == 0);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_OK);
     T_CHECK(findings.count == 0);
     T_CHECK(unlink("ca") == 0);
-    ag_policy_check_files(policy, geteuid(), &findings);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY);
     T_CHECK(findings.count == 1 && strstr(findings.line[0], "tls/ca-file: cannot read") != NULL);
+    T_CHECK(chmod("auth", 0640) == 0);
+    T_CHECK(ag_policy_check_files(policy, geteuid(), &findings) == DEFUPD_E_POLICY);
     forget();
 }
 
@@ -499,6 +514,7 @@ int main(void)
     T_RUN(all_errors_of_a_file_are_told);
     T_RUN(a_flood_of_errors_is_cut);
     T_RUN(a_setting_of_a_later_version_is_refused_and_named);
+    T_RUN(a_relay_says_where_it_listens_and_whom_it_serves);
     T_RUN(credentials_never_come_into_a_message);
     T_RUN(settings_that_do_not_go_together_are_refused);
     T_RUN(what_is_no_plain_xml_is_refused);

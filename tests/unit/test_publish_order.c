@@ -94,6 +94,43 @@ static void a_refresh_replaces_the_timestamp_alone(void)
     T_SAME(events, "sync timestamp.json.tmp\nrename timestamp.json\nsync metadata\n");
 }
 
+static int64_t mtime_of_timestamp(void)
+{
+    struct stat st = { 0 };
+
+    T_CHECK(stat("repo/metadata/timestamp.json", &st) == 0);
+    T_CHECK(st.st_mtim.tv_nsec == 0);
+    return st.st_mtime;
+}
+
+static int64_t stopped_s(void)
+{
+    return 1800000000;
+}
+
+/* Web servers make an ETag of the size and the second. */
+static void timestamps_of_one_second_have_different_times(void)
+{
+    defupd_error err = { 0 };
+    T_AUTO_REPO *repo = t_repo(NULL);
+    struct du_sys sys = du_sys_posix;
+    int64_t last;
+
+    sys.now_s = stopped_s;
+    repo->sys = &sys;
+    T_OK(t_init(repo, &err), &err);
+    last = mtime_of_timestamp();
+    T_CHECK(last == stopped_s());
+    for (int i = 0; i < 3; i++) {
+        T_OK(defupd_repo_refresh(repo, &err), &err);
+        T_CHECK(mtime_of_timestamp() == last + 1);
+        last++;
+    }
+    t_tree("tree", "one");
+    T_OK(t_add(repo, "tetra", 1, "tree", NULL, &err), &err);
+    T_CHECK(mtime_of_timestamp() == last + 1);
+}
+
 /* The timestamp makes it a repository: then the root that clients are given is there. The keys
  * directory remembers that root. */
 static void init_ends_with_the_timestamp(void)
@@ -116,6 +153,7 @@ int main(void)
 {
     T_RUN(a_release_is_durable_before_it_is_named);
     T_RUN(a_refresh_replaces_the_timestamp_alone);
+    T_RUN(timestamps_of_one_second_have_different_times);
     T_RUN(init_ends_with_the_timestamp);
     return T_DONE();
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys come and go: thresholds, rotation, several roots behind, recovery from a fast-forward. */
+#include <ctype.h>
+
 #include "trust_repo.h"
 
 struct keys {
@@ -139,15 +141,25 @@ static struct du_json *raw(const struct du_json *value)
     return (struct du_json *)(uintptr_t)value;
 }
 
-/* The timestamp's key under a second id, both counted for a threshold of 2. */
-static void second_id(struct du_json *content)
+/* The timestamp's key with one more field, and so with an id of its own. */
+static struct du_json *noted_key(char id[65])
 {
-    struct du_json *role = raw(du_json_object(du_json_object(content, "roles"), "timestamp"));
     struct du_json *key = key_json(2);
 
     (void)du_json_set(key, "note", du_json_new_string("the same key under another id"));
-    (void)du_json_set(raw(du_json_object(content, "keys")), "another", key);
-    (void)du_json_append(raw(du_json_array(role, "keyids")), du_json_new_string("another"));
+    json_id(key, id);
+    return key;
+}
+
+/* Both counted for a threshold of 2. */
+static void second_id(struct du_json *content)
+{
+    struct du_json *role = raw(du_json_object(du_json_object(content, "roles"), "timestamp"));
+    char id[65];
+    struct du_json *key = noted_key(id);
+
+    (void)du_json_set(raw(du_json_object(content, "keys")), id, key);
+    (void)du_json_append(raw(du_json_array(role, "keyids")), du_json_new_string(id));
     (void)du_json_set(role, "threshold", du_json_new_int(2));
 }
 
@@ -158,6 +170,7 @@ static void one_key_under_two_ids_counts_once(void)
     defupd_error err = { 0 };
     DU_AUTO_JSON *envelope = NULL;
     DU_AUTO_BUF text = DU_BUF(100000);
+    char id[65];
 
     repo_init(&r);
     r.edit_role = "root";
@@ -168,7 +181,8 @@ static void one_key_under_two_ids_counts_once(void)
                        du_buf_bytes(&files_find(&r.files, "metadata/timestamp.json")->bytes), "t",
                        &err),
          &err);
-    sign_with(envelope, "another", 2);
+    du_json_free(noted_key(id));
+    sign_with(envelope, id, 2);
     T_OK(du_json_pretty(envelope, &text, &err), &err);
     files_put(&r.files, "metadata/timestamp.json", du_buf_bytes(&text));
     end_init(&e, &r);
@@ -198,9 +212,8 @@ static void a_signature_that_is_listed_twice_spoils_the_file(void)
     }
 }
 
-/* A thief has one key of three, two are needed: he signs with it in his own name and in those of
- * the other two. */
-static void forge(struct repo *r, const char *path, const int honest[2], int stolen)
+/* One more signature in a published file: by a key, in the name of an id. */
+static void sign_also(struct repo *r, const char *path, const char *id, int number)
 {
     DU_AUTO_JSON *envelope = NULL;
     DU_AUTO_BUF text = DU_BUF(100000);
@@ -208,13 +221,79 @@ static void forge(struct repo *r, const char *path, const int honest[2], int sto
 
     T_OK(du_json_parse(&envelope, du_buf_bytes(&files_find(&r->files, path)->bytes), "t", &err),
          &err);
+    sign_with(envelope, id, number);
+    T_OK(du_json_pretty(envelope, &text, &err), &err);
+    files_put(&r->files, path, du_buf_bytes(&text));
+}
+
+/* A thief has one key of three, two are needed: he signs with it in his own name and in those of
+ * the other two. */
+static void forge(struct repo *r, const char *path, const int honest[2], int stolen)
+{
     for (int i = 0; i < 2; i++) {
         char id[65];
         key_id(honest[i], id);
-        sign_with(envelope, id, stolen);
+        sign_also(r, path, id, stolen);
     }
-    T_OK(du_json_pretty(envelope, &text, &err), &err);
-    files_put(&r->files, path, du_buf_bytes(&text));
+}
+
+/* In the one place where `named` gets its keys: key 8 too, under an id. */
+static const char *named;
+static char name_of_8[65];
+
+static void add_key_8(struct du_json *content)
+{
+    const struct du_json *delegations = du_json_object(content, "delegations");
+    struct du_json *keys = raw(du_json_object(delegations != NULL ? delegations : content, "keys"));
+    const struct du_json *role = delegations != NULL
+                                     ? du_json_at(du_json_array(delegations, "roles"), 0)
+                                     : du_json_object(du_json_object(content, "roles"), named);
+
+    (void)du_json_set(keys, name_of_8, key_json(8));
+    (void)du_json_append(raw(du_json_array(role, "keyids")), du_json_new_string(name_of_8));
+}
+
+static void a_key_under_an_id_that_is_not_its_own_signs_nothing(void)
+{
+    static const char *const path[] = { "metadata/2.root.json", "metadata/timestamp.json",
+                                        "metadata/1.snapshot.json", "metadata/1.targets.json",
+                                        "metadata/1.ips.json" };
+
+    for (int row = 0; row < 15; row++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        DU_AUTO_BUF out = DU_BUF(1000);
+        defupd_error err = { 0 };
+        struct role *role;
+
+        repo_init(&r);
+        (void)repo_delegate(&r, "targets", "ips", "ips/*", 5);
+        r.target[r.target_count++] = (struct target){ "ips", "ips/manifest.xml", "<ips/>" };
+        r.hashes = false;
+        role = (struct role *const[]){ &r.root, &r.timestamp, &r.snapshot, &r.targets,
+                                       &r.delegated[0] }[row / 3];
+        role->threshold = 2;
+        named = role->name;
+        key_id(row % 3 == 1 ? 9 : 8, name_of_8);
+        if (row % 3 == 2) /* another way to write it */
+            for (char *digit = name_of_8; *digit != '\0'; digit++)
+                *digit = (char)toupper((unsigned char)*digit);
+        r.edit_role = row / 3 == 4 ? "targets" : "root";
+        r.edit = add_key_8;
+        if (row / 3 == 0)
+            r.root.version = 2;
+        repo_root(&r);
+        repo_publish(&r);
+        sign_also(&r, path[row / 3], name_of_8, 8);
+        end_init(&e, &r);
+        if (row % 3 == 0) {
+            T_OK(end_target(&e, NOW, "ips/manifest.xml", &out, &err), &err);
+            continue;
+        }
+        T_FAILS(end_target(&e, NOW, "ips/manifest.xml", &out, &err), DEFUPD_E_SIGNATURE, &err);
+        T_CHECK(strstr(err.message, "1 valid signatures") != NULL &&
+                strstr(err.message, "id is not its SHA-256") != NULL);
+    }
 }
 
 static void stolen_keys_below_a_threshold_sign_nothing(void)
@@ -263,6 +342,9 @@ static void stolen_keys_below_a_threshold_sign_nothing(void)
     }
 }
 
+static char strange_id[4][65];
+
+/* Between the root's keys 1 and 8, of which both are needed. */
 static void strange_keys(struct du_json *content)
 {
     static const char *const strange[][3] = { { "ed448", "ed448", "00" },
@@ -281,10 +363,14 @@ static void strange_keys(struct du_json *content)
         (void)du_json_set(key, "keytype", du_json_new_string(strange[i][0]));
         (void)du_json_set(key, "scheme", du_json_new_string(strange[i][1]));
         (void)du_json_set(key, "keyval", value);
-        (void)du_json_set(keys, strange[i][0], key);
-        (void)du_json_append(ids, du_json_new_string(strange[i][0]));
+        json_id(key, strange_id[i]);
+        (void)du_json_set(keys, strange_id[i], key);
+        (void)du_json_append(ids, du_json_new_string(strange_id[i]));
     }
     (void)du_json_append(ids, du_json_new_string("no such key"));
+    named = "root";
+    key_id(8, name_of_8);
+    add_key_8(content);
     (void)du_json_set(content, "custom", du_json_new_object());
 }
 
@@ -297,7 +383,11 @@ static void unknown_keys_and_fields_are_tolerated(void)
     repo_init(&r);
     r.edit_role = "root";
     r.edit = strange_keys;
+    r.root.threshold = 2;
     repo_root(&r);
+    for (size_t i = 0; i < 4; i++)
+        sign_also(&r, "metadata/1.root.json", strange_id[i], 9);
+    sign_also(&r, "metadata/1.root.json", name_of_8, 8);
     repo_publish(&r);
     end_init(&e, &r);
     T_OK(end_cycle(&e, NOW, &err), &err);
@@ -463,6 +553,7 @@ int main(void)
     T_RUN(other_roles_need_their_threshold_of_distinct_keys);
     T_RUN(one_key_under_two_ids_counts_once);
     T_RUN(a_signature_that_is_listed_twice_spoils_the_file);
+    T_RUN(a_key_under_an_id_that_is_not_its_own_signs_nothing);
     T_RUN(stolen_keys_below_a_threshold_sign_nothing);
     T_RUN(unknown_keys_and_fields_are_tolerated);
     T_RUN(an_endpoint_that_is_many_roots_behind_catches_up);

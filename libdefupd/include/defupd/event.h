@@ -40,7 +40,11 @@ typedef enum defupd_event_id {
                                            component's and `version`'s, the `source` that ended it,
                                            `bytes_done` over the wire of `bytes_total` it has,
                                            `resumed_bytes`, `duration_ms`. */
-    DEFUPD_EVENT_PROGRESS = 900       /**< Bytes moved on; at most about ten a second. */
+    DEFUPD_EVENT_PROGRESS = 900,      /**< Bytes moved on; at most about ten a second. */
+    DEFUPD_EVENT_RELAY_REQUESTED = 1600, /**< What a relay serves is to be brought up to date. */
+    DEFUPD_EVENT_RELAY_SUCCEEDED = 1601, /**< It is: `version` of its timestamp, the `source`,
+                                              `bytes_done` of objects fetched for it. */
+    DEFUPD_EVENT_RELAY_FAILED = 1602     /**< It is not (`code`, `text`); what was served stays. */
 } defupd_event_id;
 
 /** What the bytes of a DEFUPD_EVENT_PROGRESS are. Values are ABI. */

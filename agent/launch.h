@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Another program started from a multi-threaded or privileged process: no code of ours runs
+ * between fork and exec. Libc only. */
+#ifndef AG_LAUNCH_H
+#define AG_LAUNCH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Standard input is /dev/null, signals are at their defaults and none is blocked. Nothing else
+ * that is open here stays open there. */
+struct ag_launch {
+    const char *path; /* no search */
+    char *const *argv, *const *env;
+    int out, err, three; /* become its descriptors 1, 2 and 3; -1: our standard error, ours, none */
+    bool session;        /* of its own; else a process group of its own */
+};
+
+/* 0 or errno. */
+int ag_launch(pid_t *pid, const struct ag_launch *what);
+
+#endif
