@@ -70,11 +70,15 @@ defupd_code ag_run_confine(const struct run *run, defupd_error *err)
     const char *readable[READABLE + 1] = { NULL };
     char *source[READABLE] = { NULL };
     size_t count = 0, sources = 0;
+    char archive[32];
     const char *url, *object;
     defupd_code rc;
 
     add_readable(readable, &count, run->setup.ca_file);
-    add_readable(readable, &count, run->setup.archive); /* a folder's files are opened as wanted */
+    if (run->setup.archive_fd >= 0) { /* a folder's files are opened as wanted */
+        (void)snprintf(archive, sizeof archive, "/proc/self/fd/%d", run->setup.archive_fd);
+        add_readable(readable, &count, archive);
+    }
     for (size_t i = 0; (url = source_url(run, i, &object)) != NULL; i++) {
         const char *const both[] = { url, object };
 
