@@ -138,18 +138,20 @@ union control {
     char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static void take_descriptor(struct msghdr *message, int *given)
+/* The padding has room for a second one. */
+static void take_descriptors(struct msghdr *message, int *given)
 {
     struct cmsghdr *head = CMSG_FIRSTHDR(message);
     int fd;
 
-    if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
-        head->cmsg_len != CMSG_LEN(sizeof fd))
+    if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
         return;
-    memcpy(&fd, CMSG_DATA(head), sizeof fd);
-    if (*given <= 0) /* above the numbers that programs get it by */
-        *given = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-    (void)close(fd);
+    for (size_t at = 0; CMSG_LEN(at + sizeof fd) <= head->cmsg_len; at += sizeof fd) {
+        memcpy(&fd, CMSG_DATA(head) + at, sizeof fd);
+        if (*given <= 0) /* above the numbers that programs get it by */
+            *given = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        (void)close(fd);
+    }
 }
 
 int ag_lines_receive(struct ag_lines *lines, int fd, int *given)
@@ -168,7 +170,7 @@ int ag_lines_receive(struct ag_lines *lines, int fd, int *given)
     got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got <= 0)
         return (int)got;
-    take_descriptor(&message, given);
+    take_descriptors(&message, given);
     lines->used += (size_t)got;
     return 1;
 }
