@@ -189,6 +189,17 @@ static bool component_state(struct ag_service *service, char **words, int count)
     return true;
 }
 
+/* "U left": of the trial, afterwards. */
+static bool trial_left(struct ag_service *service, char **words, int count)
+{
+    int64_t left;
+
+    if (count != 2 || !ag_number(words[1], false, &left) || left > INT32_MAX)
+        return false;
+    ag_run_trial(service, left);
+    return true;
+}
+
 static bool frame(struct ag_service *service, char *line)
 {
     struct ag_worker *worker = &service->worker;
@@ -206,6 +217,7 @@ static bool frame(struct ag_service *service, char *line)
     case 'O': return worker->outcome = outcome(worker->run, words, count);
     case 'H': return hook_wanted(service, words, count);
     case 'S': return component_state(service, words, count);
+    case 'U': return trial_left(service, words, count);
     default: return true; /* of a later version */
     }
 }
