@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "policy/compile.h"
-#include "relay/server.h"
+#include "relay/relay.h"
 #include "t.h"
 
 static struct ag_policy *policy;
