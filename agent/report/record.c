@@ -216,6 +216,13 @@ static void tell_update(struct ag_record *record, const defupd_event *event)
     else if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
         say(record, &record->update, "source %s failed: %s", or_none(event->source),
             failure(why, event->code, event->text));
+    else if (event->id == DEFUPD_EVENT_TRIAL || event->id == DEFUPD_EVENT_CONFIRMED)
+        say(record, &record->update, "%s: %" PRIu64 " is %s%s%s", or_none(event->component),
+            event->version, event->id == DEFUPD_EVENT_TRIAL ? "on trial" : "confirmed",
+            event->text != NULL ? ": " : "", event->text != NULL ? event->text : "");
+    else if (event->id == DEFUPD_EVENT_ROLLED_BACK && event->code == DEFUPD_E_TRIAL)
+        say(record, &record->update, "%s: back at %" PRIu64 ": %s", or_none(event->component),
+            event->version, failure(why, event->code, event->text));
     else if (event->id == DEFUPD_EVENT_WITHDRAWN || event->id == DEFUPD_EVENT_DAMAGED ||
              event->id == DEFUPD_EVENT_REPAIRED || event->id == DEFUPD_EVENT_DETOUR)
         say(record, &record->update, "%s: %s: %s", or_none(event->component),

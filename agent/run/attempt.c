@@ -140,6 +140,7 @@ static void look_back(struct run *run)
         ag_unable_forget(run->setup.state_dir);
     ag_unable_read(&run->result.unable, run->setup.state_dir);
     run->setup.report.unable_code = run->result.unable.code;
+    run->result.debug_until = run->setup.report.debug_until;
 }
 
 void ag_run_attempt(struct run *run)

@@ -80,6 +80,8 @@ static defupd_code import(struct run *run, defupd_request *request, defupd_error
     from.path = run->setup.archive;
     if (ag_given(&run->args, AG_OPT_GRACE))
         from.grace_s = run->args.grace_s;
+    else if (run->setup.force.policy != NULL)
+        from.grace_s = ag_policy_number(run->setup.force.policy, "sources/import-grace");
     request->components = NULL; /* its word is no component */
     return defupd_client_import(run->client, &from, request, &run->result.report, err);
 }
@@ -102,6 +104,9 @@ defupd_code ag_run_call(struct run *run, defupd_error *err)
     case AG_CMD_INSTALL: return defupd_client_install(client, &request, &result->report, err);
     case AG_CMD_IMPORT: return import(run, &request, err);
     case AG_CMD_ROLLBACK: return defupd_client_rollback(client, &request, &result->report, err);
+    case AG_CMD_CONFIRM: return defupd_client_confirm(client, &request, err);
+    case AG_CMD_REJECT: return defupd_client_reject(client, &request, &result->report, err);
+    case AG_CMD_EARLY: return defupd_client_early(client, &result->report, err);
     case AG_CMD_CANCEL:
         /* The agent's own run, if it has one and we may; else whoever holds the store. */
         result->pid = ag_agent_cancel(run->setup.state_dir);

@@ -271,9 +271,9 @@ static defupd_code start_daemon(struct du_serve *serve, unsigned n, defupd_error
 
     errno = 0;
     serve->daemons[n] = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
-        du_connection_accept, serve, du_answer, serve, MHD_OPTION_LISTEN_SOCKET, serve->listen[n],
-        MHD_OPTION_CONNECTION_TIMEOUT, serve->options.idle_s, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, du_connection_accept, serve,
+        du_answer, serve, MHD_OPTION_LISTEN_SOCKET, serve->listen[n], MHD_OPTION_CONNECTION_TIMEOUT,
+        serve->options.idle_s, MHD_OPTION_CONNECTION_LIMIT,
         serve->options.connections / serve->addresses + threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         MEMORY, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         du_connection_notify, serve, MHD_OPTION_NOTIFY_COMPLETED, du_answer_done, serve,
