@@ -521,13 +521,13 @@ static defupd_code judge(struct hop *hop, char **next)
     if (code == DEFUPD_E_NOMEM)
         return DU_FAIL(hop->err, code, "no memory for a transfer");
     detail = du_curl_detail(source, hop->rc);
-    if (source->via != NULL && (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_CONNECT ||
-                                code == DEFUPD_E_PROXY_DOWNLOAD))
-        return DU_FAIL(hop->err, code, "%s: through proxy %s: %s", hop->shown, source->via->url,
-                       detail);
-    if (code == DEFUPD_E_CONNECT) /* curl tells of refused and unreachable alike */
+    if (hop->rc == CURLE_COULDNT_CONNECT) /* curl tells of refused and unreachable alike */
         (void)curl_easy_getinfo(source->curl, CURLINFO_OS_ERRNO, &reason);
     errno = (int)reason;
+    if (source->via != NULL && (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_CONNECT ||
+                                code == DEFUPD_E_PROXY_DOWNLOAD))
+        return DU_FAIL_ERRNO(hop->err, code, "%s: through proxy %s: %s", hop->shown,
+                             source->via->url, detail);
     (void)DU_FAIL_ERRNO(hop->err, code, "%s: %s", hop->shown, detail);
     return code == DEFUPD_E_TLS_VERIFY || code == DEFUPD_E_TLS_PIN
                ? du_tls_explain(source, hop->err)

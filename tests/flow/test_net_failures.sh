@@ -222,7 +222,7 @@ logs_in() {
 proxies_that_are_down_or_cut() {
     a_host
     policy "$(server_of "$url")" "<proxy><url>http://127.0.0.1:$(free_port)</url></proxy>"
-    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:'
+    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:' 'Connection refused'
     policy "$(server_of "$url")" "<proxy><url>http://nowhere.invalid:3128</url></proxy>"
     fails 69 PROXY_CONNECT proxy
     # What a proxy cuts is said to be the proxy's.
