@@ -118,6 +118,21 @@ const struct ag_command ag_commands[AG_CMD_COUNT] = {
       "[C]...", "compare every installed byte with what was signed",
       "Names each file that differs, is missing or is not part of the release. With --repair they "
       "are mended." },
+    { AG_CMD_CONFIRM, AG_WORDS_VERSIONS, AG_CMD_REPORTS, WAIT, "confirm", "[C[@V]]...",
+      "end a trial: what is installed is good",
+      "Of the named components, or of all. With a version, only that one is confirmed, and not "
+      "another that came meanwhile. When nothing is on trial, nothing is done, and that is no "
+      "error: a product may call it at each start." },
+    { AG_CMD_REJECT, AG_WORDS_VERSIONS, AG_CMD_REPORTS, WAIT, "reject", "[C[@V]]...",
+      "end a trial: what is installed is bad",
+      "The named components, or all that are on trial, go back to their newest confirmed versions, "
+      "and the rejected releases into quarantine on this host. Needs no network." },
+    { AG_CMD_EARLY, AG_WORDS_NONE, AG_CMD_LOGS, WAIT, "early", "",
+      "count a start of the product during a trial",
+      "Counts a start of the product while something is on trial. After too many of them, or when "
+      "its time is over, the product finds the set that was confirmed before. For the product's "
+      "unit, as ExecStartPre=-+defupd early, or for a boot script. Needs no network and no agent, "
+      "calls no hook, and does nothing when nothing is on trial." },
     { AG_CMD_CLEAN, AG_WORDS_NONE, AG_CMD_LOGS, WAIT, "clean", "",
       "throw away downloads and staging",
       "What is installed stays, and so do the earlier versions kept for a rollback." },

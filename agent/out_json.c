@@ -135,6 +135,8 @@ static bool add_status(json_t *doc, const defupd_status *status, const struct ag
         !ag_json_number(object, "last_contact", (uint64_t)store->last_contact) ||
         !ag_json_number(object, "root_version", store->root_version) ||
         !ag_json_number(object, "timestamp_expires", (uint64_t)store->timestamp_expires) ||
+        !ag_json_number(object, "trial_left", store->trial_s) ||
+        !ag_json_number(object, "trial_starts_left", store->trial_starts) ||
         !ag_json_number(object, "busy_pid", store->busy_pid))
         return false;
     for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {

@@ -215,6 +215,8 @@ static void done_line(FILE *out, const struct ag_result *result, const defupd_re
         ag_line(out, "%s: %s %s%s", item->component, done[act], move, way);
     else if (ag_given(result->args, AG_OPT_DRY_RUN))
         ag_line(out, "%s: would %s %s%s", item->component, will[act], move, way);
+    else if (item->reason == DEFUPD_REASON_TRIAL)
+        ag_line(out, "%s: staged %s%s: %s", item->component, move, way, item->text);
     else if (item->progress == DEFUPD_PROGRESS_DOWNLOADED)
         ag_line(out, "%s: downloaded %s%s", item->component, move, way);
     else
@@ -292,6 +294,10 @@ static void status_header(FILE *out, const defupd_store_status *store, int64_t n
                 is_set(store->reason) ? store->reason : "unknown",
                 ag_time_and_age(made, store->activated, now),
                 store->parent != 0 ? "" : ", the first");
+    if (store->trial_s != 0)
+        ag_line(out, "On trial      for %" PRIu64 " min of running time, %" PRIu64 " more start%s",
+                (store->trial_s + 59) / 60, store->trial_starts,
+                store->trial_starts == 1 ? "" : "s");
     ag_line(out, "Last contact  %s", ag_time_and_age(contact, store->last_contact, now));
     if (store->root_version == 0)
         ag_line(out, "Trust         no root is pinned");
@@ -375,6 +381,9 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
+    if (result->debug_until > now)
+        ag_line(out, "Debug         the logs are kept in detail until %s",
+                ag_time_and_age(when, result->debug_until, now));
     /* A run that failed before it came to a component is told here. */
     if (result->unable.code != DEFUPD_OK)
         ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",
@@ -484,6 +493,12 @@ static void short_text(FILE *out, const struct ag_result *result)
         ag_line(out, "%s is pinned to %" PRIu64 "; 'defupd unhold %s' releases it.", args->pin_name,
                 args->pin_version, args->pin_name);
         break;
+    case AG_CMD_CONFIRM:
+        if (args->word_count == 0)
+            ag_line(out, "Nothing is on trial.");
+        for (size_t i = 0; i < args->word_count; i++)
+            ag_line(out, "%s is not on trial.", args->words[i]);
+        break;
     case AG_CMD_CLEAN: ag_line(out, "%s freed.", ag_bytes(amount, result->freed)); break;
     case AG_CMD_DELIVER:
         ag_line(out, "%u sent, %u refused, %u left.", result->delivery.sent,
@@ -500,6 +515,8 @@ static void short_text(FILE *out, const struct ag_result *result)
     case AG_CMD_IMPORT:
     case AG_CMD_LIST:
     case AG_CMD_ROLLBACK:
+    case AG_CMD_REJECT:
+    case AG_CMD_EARLY:
     case AG_CMD_VERIFY:
     case AG_CMD_STATUS:
     case AG_CMD_POSTURE:
@@ -539,7 +556,9 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         list_text(out, result);
     else if (args->command->id == AG_CMD_TRUST && !args->trust_reset)
         trust_text(out, result, now);
-    else if ((args->command->traits & AG_CMD_REPORTS) != 0)
+    else if (args->command->id == AG_CMD_EARLY ? result->report != NULL
+                                               : args->command->id != AG_CMD_CONFIRM &&
+                                                     (args->command->traits & AG_CMD_REPORTS) != 0)
         update_text(out, result);
     else if (result->code == DEFUPD_OK)
         short_text(out, result);

@@ -162,6 +162,7 @@ defupd_code ag_prepare_options(defupd_client_options *options, struct ag_setup *
     const char *state_dir = args->value[AG_OPT_STATE_DIR];
     const char *standard, *config = ag_config_file(args, &standard);
     struct ag_owner owner;
+    defupd_code rc;
 
     *options = (defupd_client_options)DEFUPD_CLIENT_OPTIONS_INIT;
     *setup = (struct ag_setup){ .ca_fd = -1,
@@ -170,7 +171,10 @@ defupd_code ag_prepare_options(defupd_client_options *options, struct ag_setup *
     AG_TRY(ag_path_absolute(&setup->state_dir, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR,
                             err));
     AG_TRY(ag_owner_find(setup->state_dir, &owner, err));
-    AG_TRY(ag_force_load(&setup->force, config, standard, setup->state_dir, owner.uid, err));
+    rc = ag_force_load(&setup->force, config, standard, setup->state_dir, owner.uid, err);
+    /* A trial keeps its terms in the store: what is wrong with the policy keeps no product down. */
+    if (rc != DEFUPD_OK && (args->command->id != AG_CMD_EARLY || rc == DEFUPD_E_NOMEM))
+        return rc;
     AG_TRY(open_named_files(setup, args, &owner, err));
     AG_TRY(open_policy_files(setup, args, &owner, err));
     if (ag_owner_is_other(&owner))
@@ -197,6 +201,7 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.hook_user = args->hook_user;
     options.next_on_success = args->next_on_success;
     options.next_on_failure = args->next_on_failure;
+    setup->options = options;
     return defupd_client_open(client, &options, err);
 }
 

@@ -213,6 +213,7 @@ void ag_worker_states(struct ag_worker *worker, const defupd_status *status)
         ag_out_print(&out, "S %s %s %" PRIu64 " %d\n", item->name,
                      defupd_state_name((defupd_state)item->state), item->version,
                      (int)item->last_error);
+    ag_out_print(&out, "U %" PRIu64 "\n", defupd_status_store(status)->trial_s);
     send_all(worker, &out);
 }
 

@@ -11,7 +11,7 @@
 #include "become.h"
 #include "fail.h"
 #include "policy/map.h"
-#include "relay/relay.h"
+#include "relay/server.h"
 #include "report/report.h"
 #include "text.h"
 #include "unable.h"
@@ -150,6 +150,18 @@ static void print_head(FILE *out, const struct ag_force *force, const char *stat
     }
 }
 
+/* What is on trial goes on to be, whatever the policy says by now. */
+static void trial_line(FILE *out, defupd_client *client)
+{
+    defupd_status *status = NULL;
+    defupd_error ignored = { 0 };
+
+    if (defupd_client_status(client, &status, &ignored) == DEFUPD_OK &&
+        defupd_status_store(status)->trial_s != 0)
+        (void)fprintf(out, "trial-s %" PRIu64 "\n", defupd_status_store(status)->trial_s);
+    defupd_status_free(status);
+}
+
 /* What the store gets of it, and the host's slot. None of this keeps the service from working: a
  * failure is told. */
 static void use_store(FILE *out, FILE *errors, const struct ag_force *force, const char *state_dir)
@@ -171,6 +183,8 @@ static void use_store(FILE *out, FILE *errors, const struct ag_force *force, con
         (void)fprintf(out, "slot-s %" PRIu64 "\n", slot);
     if (rc != DEFUPD_OK)
         ag_line(errors, "defupd: warning: no slot for this host: %s", err.message);
+    if (client != NULL)
+        trial_line(out, client);
     if (client != NULL && ag_force_keep(force, client, state_dir, &err) != DEFUPD_OK)
         ag_line(errors, "defupd: warning: the policy could not be kept: %s", err.message);
     ag_map_report(&settings, force);

@@ -242,7 +242,8 @@ static void fill_rule(defupd_rule *rule, const struct ag_value *component)
     *rule = init;
     rule->component = ag_value_text(component, "name");
     rule->flags = (ag_value_number(component, "hold") != 0 ? DEFUPD_RULE_HELD : 0u) |
-                  (ag_value_number(component, "enabled") == 0 ? DEFUPD_RULE_DISABLED : 0u);
+                  (ag_value_number(component, "enabled") == 0 ? DEFUPD_RULE_DISABLED : 0u) |
+                  (ag_value_number(component, "trial") == 0 ? DEFUPD_RULE_NO_TRIAL : 0u);
     rule->pin_version = ag_value_number(component, "pin");
     rule->max_age_s = ag_value_number(component, "max-age");
     rule->delay_s = ag_value_number(component, "delay");
@@ -348,6 +349,11 @@ static void map_numbers(defupd_client_options *options, const struct ag_policy *
     options->retention = (uint32_t)ag_policy_number(policy, "retention/generations");
     if (ag_policy_number(policy, "transfer/metered") != 0)
         options->flags |= DEFUPD_CLIENT_METERED;
+    if (ag_policy_number(policy, "trial/enabled") != 0)
+        options->trial_s = ag_policy_number(policy, "trial/confirm-within");
+    options->trial_starts = ag_policy_number(policy, "trial/crashes-allowed");
+    if (ag_policy_number(policy, "trial/on-expiry") != 0)
+        options->flags |= DEFUPD_CLIENT_TRIAL_CONFIRMS;
     if (ag_policy_number(policy, "withdrawn-without-replacement") != 0)
         options->flags |= DEFUPD_CLIENT_REMOVE_WITHDRAWN;
 }

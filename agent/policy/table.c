@@ -193,6 +193,8 @@ const struct ag_setting ag_settings[] = {
            "Releases younger than that are left alone."),
     VALUE("components/component/license", AG_NAME, 0, NULL,
           "Licence class. Default: the one that the release states."),
+    VALUE("components/component/trial", AG_BOOL, 0, "yes",
+          "no: its product never confirms, so it is not on trial."),
     NUMBER("components/component/max-age", AG_DURATION, 0, 0, 10 * YEAR, "PT0S",
            "State stale when the last success is older. PT0S: never."),
 
@@ -218,11 +220,15 @@ const struct ag_setting ag_settings[] = {
     HOOK("on-outdated", "When a component becomes stale, or is withdrawn without replacement."),
 
     GROUP("trial", 0, 0, "Time in which the product must confirm what was installed."),
-    VALUE("trial/enabled", AG_BOOL, LATER, "no", "Whether there is a trial."),
-    NUMBER("trial/confirm-within", AG_DURATION, LATER, 1, 30 * DAY, NULL,
-           "Running time after which an unconfirmed set is rolled back."),
-    NUMBER("trial/crashes-allowed", AG_COUNT, LATER, 0, 100, NULL,
-           "Crashes in that time before it is rolled back."),
+    VALUE("trial/enabled", AG_BOOL, 0, "no",
+          "Whether newer releases are on trial until 'defupd confirm'."),
+    NUMBER("trial/confirm-within", AG_DURATION, 0, 1, 30 * DAY, "PT1H",
+           "Most running time of a trial: the machine's, without sleep."),
+    WORDS("trial/on-expiry", 0, "reject", "reject confirm",
+          "What becomes of a set that nobody has confirmed by then: it is rolled back, or stays."),
+    NUMBER("trial/crashes-allowed", AG_COUNT, 0, 0, 100, "2",
+           "Starts of the product during a trial, as 'defupd early' counts them; the next one is "
+           "with the set before."),
 
     GROUP(
         "relay", 0, 0,
@@ -246,7 +252,7 @@ const struct ag_setting ag_settings[] = {
     LIST("relay/trusted-proxy", AG_NETWORK, 0, 64,
          "Network of proxies in front, whose X-Forwarded-For is believed."),
     NUMBER("relay/connections", AG_COUNT, 0, 1, 100000, "1000", "Most connections at a time."),
-    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "32",
+    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "256",
            "Of one address; further requests are told to try later. 0: any."),
     NUMBER("relay/requests-per-second", AG_COUNT, 0, 0, 100000, "0",
            "Of one address; five seconds' worth may come at once. 0: any."),

@@ -57,7 +57,8 @@ static bool agent(xmlTextWriterPtr writer, const defupd_store_status *store, def
            moment(writer, "lastcontact", store->last_contact) && end(writer);
 }
 
-static bool component(xmlTextWriterPtr writer, const defupd_component_status *item)
+static bool component(xmlTextWriterPtr writer, const defupd_component_status *item,
+                      uint64_t trial_s)
 {
     const defupd_code code = (defupd_code)item->last_error;
     const bool failed = code != DEFUPD_OK;
@@ -75,7 +76,9 @@ static bool component(xmlTextWriterPtr writer, const defupd_component_status *it
            moment(writer, "lastattempt", item->last_attempt) &&
            moment(writer, "lastsuccess", item->last_success) &&
            moment(writer, "nextattempt", item->next_attempt) &&
-           element(writer, "source", item->source) && end(writer);
+           element(writer, "source", item->source) &&
+           (item->state != DEFUPD_STATE_TRIAL || number(writer, "trialleft", trial_s)) &&
+           end(writer);
 }
 
 static bool document(xmlTextWriterPtr writer, const defupd_status *status, defupd_code last)
@@ -88,7 +91,7 @@ static bool document(xmlTextWriterPtr writer, const defupd_status *status, defup
         !agent(writer, defupd_status_store(status), last))
         return false;
     for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {
-        if (!component(writer, item))
+        if (!component(writer, item, defupd_status_store(status)->trial_s))
             return false;
     }
     return xmlTextWriterEndDocument(writer) >= 0;

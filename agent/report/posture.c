@@ -15,7 +15,7 @@ static bool add_code(json_t *row, const char *number, const char *name, defupd_c
            ag_json_text(row, name, code != DEFUPD_OK ? defupd_code_name(code) : "");
 }
 
-static bool definition(json_t *array, const defupd_component_status *item)
+static bool definition(json_t *array, const defupd_component_status *item, uint64_t trial_s)
 {
     json_t *row = ag_json_row(array);
 
@@ -24,6 +24,7 @@ static bool definition(json_t *array, const defupd_component_status *item)
            ag_json_number(row, "timestamp", (uint64_t)item->published) &&
            ag_json_number(row, "last_successful_update", (uint64_t)item->last_success) &&
            ag_json_text(row, "state", defupd_state_name((defupd_state)item->state)) &&
+           (item->state != DEFUPD_STATE_TRIAL || ag_json_number(row, "trial_left", trial_s)) &&
            add_code(row, "lasterror", "lasterror_name", (defupd_code)item->last_error) &&
            ag_json_number(row, "available", item->available) &&
            ag_json_number(row, "failures", item->failures) &&
@@ -50,7 +51,7 @@ static json_t *find_engine(json_t *engines, const char *name)
     return ag_json_add(row, "definitions", definitions) ? row : NULL;
 }
 
-static bool add_component(json_t *engines, const defupd_component_status *item,
+static bool add_component(json_t *engines, const defupd_component_status *item, uint64_t trial_s,
                           const struct ag_report_settings *settings)
 {
     const char *name =
@@ -62,7 +63,7 @@ static bool add_component(json_t *engines, const defupd_component_status *item,
     /* An engine is enabled as long as one of its components is. */
     if (item->state != DEFUPD_STATE_DISABLED && !ag_json_add(row, "enabled", json_true()))
         return false;
-    return definition(json_object_get(row, "definitions"), item);
+    return definition(json_object_get(row, "definitions"), item, trial_s);
 }
 
 static bool document(json_t *doc, const defupd_status *status,
@@ -95,7 +96,7 @@ static bool document(json_t *doc, const defupd_status *status,
     if (!ag_json_add(doc, "engines", engines))
         return false;
     for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {
-        if (!add_component(engines, item, settings))
+        if (!add_component(engines, item, store->trial_s, settings))
             return false;
     }
     return true;

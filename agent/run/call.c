@@ -104,6 +104,9 @@ defupd_code ag_run_call(struct run *run, defupd_error *err)
     case AG_CMD_INSTALL: return defupd_client_install(client, &request, &result->report, err);
     case AG_CMD_IMPORT: return import(run, &request, err);
     case AG_CMD_ROLLBACK: return defupd_client_rollback(client, &request, &result->report, err);
+    case AG_CMD_CONFIRM: return defupd_client_confirm(client, &request, err);
+    case AG_CMD_REJECT: return defupd_client_reject(client, &request, &result->report, err);
+    case AG_CMD_EARLY: return defupd_client_early(client, &result->report, err);
     case AG_CMD_CANCEL:
         /* The agent's own run, if it has one and we may; else whoever holds the store. */
         result->pid = ag_agent_cancel(run->setup.state_dir);

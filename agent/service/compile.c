@@ -80,6 +80,7 @@ static void replace(struct ag_service *service, char *text)
         ag_log(LOG_INFO, "policy: %s", config->policy != NULL ? config->policy : "built-in");
     ag_config_drop(service->config);
     service->config = config;
+    ag_run_trial(service, config->trial_s);
 }
 
 /* Both its output and itself have ended. */

@@ -198,6 +198,8 @@ static bool setting(struct ag_config *config, const char *key, char **words, siz
         one = &schedule->verify;
     else if (strcmp(key, "run-timeout-s") == 0)
         one = &config->run_timeout_s;
+    else if (strcmp(key, "trial-s") == 0)
+        one = &config->trial_s;
     else if (strcmp(key, "slot-s") == 0)
         one = &schedule->slot;
     else

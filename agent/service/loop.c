@@ -59,6 +59,8 @@ static int64_t time_left(struct ag_service *service)
     nearer(&least, ag_relay_deadline(service), now_ms);
     if (service->notify.watchdog_ms > 0)
         nearer(&least, service->ping_ms, now_ms);
+    else if (ag_idle(service)) /* with a watchdog, its wake-ups are enough for a trial's end */
+        nearer(&least, service->trial_ms, now_ms);
     for (size_t i = 0; i < AG_CLIENTS; i++) {
         if (service->clients[i].fd >= 0)
             nearer(&least, service->clients[i].deadline_ms, now_ms);

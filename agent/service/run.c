@@ -14,7 +14,8 @@
 
 #define EX_TEMPFAIL 75
 #define EX_SOFTWARE 70
-#define SLACK 65536 /* of a run's log, for what comes last */
+#define TRIAL_MS 60000 /* between two looks at a trial that is over */
+#define SLACK 65536    /* of a run's log, for what comes last */
 
 void ag_run_drop(struct ag_run *run)
 {
@@ -124,6 +125,32 @@ static void start_scheduled(struct ag_service *service, enum ag_due_kind kind)
     if (run == NULL)
         return;
     run->scheduled = true;
+    run->random = ag_random(service);
+    start(service, run);
+}
+
+/* A look that did not end it is not repeated at once. */
+void ag_run_trial(struct ag_service *service, int64_t left_s)
+{
+    const int64_t least = service->trial_look_ms + TRIAL_MS;
+    const int64_t end = ag_monotonic_ms() + left_s * 1000;
+
+    service->trial_ms = left_s <= 0 ? 0 : service->trial_look_ms != 0 && end < least ? least : end;
+}
+
+/* Its time is over: whoever installs looks at that first, and then at what waits for it, staged. */
+static void end_trial(struct ag_service *service)
+{
+    struct ag_ask ask = { .flags = AG_RUN_SCHEDULED };
+    struct ag_run *run;
+
+    service->trial_look_ms = ag_monotonic_ms();
+    ag_run_trial(service, 1);
+    (void)snprintf(ask.command, sizeof ask.command, "install");
+    run = new_run(&ask);
+    if (run == NULL)
+        return;
+    run->scheduled = true;
     start(service, run);
 }
 
@@ -140,6 +167,10 @@ void ag_run_next(struct ag_service *service)
         service->queue = run->next;
         run->next = NULL;
         start(service, run);
+        return;
+    }
+    if (service->trial_ms != 0 && ag_monotonic_ms() >= service->trial_ms) {
+        end_trial(service);
         return;
     }
     ag_facts_now(service, &facts);
@@ -160,8 +191,8 @@ static void note_poll(struct ag_service *service, const struct ag_run *run,
     if (run->exit == 0)
         ag_schedule_succeeded(&service->state, &facts->now);
     else if (run->scheduled)
-        ag_schedule_failed(&service->state, &run->config->schedule, &facts->now, ag_random(service),
-                           wait, run->retry_at == 0);
+        ag_schedule_failed(&service->state, &run->config->schedule, &facts->now, run->random, wait,
+                           run->retry_at == 0);
     else
         return;
     ag_state_save(service);

@@ -40,6 +40,7 @@ struct ag_config {
     size_t hook_count;
     int64_t run_timeout_s; /* 0: none */
     char relay[64];        /* what kind of relay this is, as words; "": none */
+    int64_t trial_s;       /* left when the policy was read, 0: nothing is on trial */
 };
 /* From the whole output. NULL, with what is wrong in `why`. */
 struct ag_config *ag_config_parse(char *text, char *why, size_t size);
@@ -71,6 +72,7 @@ struct ag_run {
     bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
+    uint64_t random;         /* draws the back-off, should it fail: told before, and kept to */
     char who[64];            /* as a word: "schedule", "uid%20100" */
     struct ag_out log;       /* frames for clients */
     char progress[512];      /* the latest progress frame */
@@ -134,6 +136,8 @@ struct ag_service {
     struct ag_notify notify;
     struct ag_config *config;
     struct ag_schedule_state state;
+    int64_t trial_ms;      /* when a trial ends, on the monotonic clock; 0: there is none */
+    int64_t trial_look_ms; /* when it was last looked whether one is over */
     int64_t up_since, asleep_s;
     uint64_t random;
     int signal_fd, timer_fd, jump_fd, listen_fd, lock_fd;
@@ -197,6 +201,8 @@ struct ag_run *ag_run_order(struct ag_service *service, struct ag_ask *ask, uid_
 void ag_run_drop(struct ag_run *run);
 /* Start what is due or waits, when nothing is at work. */
 void ag_run_next(struct ag_service *service);
+/* So much running time is left of a trial; 0: there is none. */
+void ag_run_trial(struct ag_service *service, int64_t left_s);
 void ag_run_frame(struct ag_run *run, const char *line);
 void ag_run_finished(struct ag_service *service, struct ag_run *run);
 

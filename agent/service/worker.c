@@ -52,7 +52,7 @@ static size_t make_argv(const struct ag_service *service, const struct ag_run *r
     /* Another process may be about to end: the one of an agent before, or a person's. */
     argv[count++] = "--wait";
     argv[count++] = "30";
-    for (unsigned flag = 1; flag <= AG_RUN_SCHEDULED; flag <<= 1) {
+    for (unsigned flag = 1; flag <= AG_RUN_LAST; flag <<= 1) {
         if ((run->ask.flags & flag) != 0 && ag_flag_option(flag) != NULL)
             argv[count++] = ag_flag_option(flag);
     }
@@ -63,8 +63,7 @@ static size_t make_argv(const struct ag_service *service, const struct ag_run *r
     return count;
 }
 
-/* When the next poll comes, by the outcome of this run, for reports. A failure's back-off is
- * drawn when it is known; told is the longest that it can be. */
+/* When the next poll comes, by the outcome of this run, for reports. */
 static void tell_plan(struct ag_service *service, const struct ag_run *run)
 {
     struct ag_schedule_state success = service->state, failure = service->state;
@@ -75,7 +74,7 @@ static void tell_plan(struct ag_service *service, const struct ag_run *run)
     if (ag_ask_is_poll(&run->ask))
         ag_schedule_succeeded(&success, &facts.now);
     if (ag_ask_is_poll(&run->ask) && run->scheduled)
-        ag_schedule_failed(&failure, schedule, &facts.now, UINT64_MAX, 0, false);
+        ag_schedule_failed(&failure, schedule, &facts.now, run->random, 0, false);
     ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 " %s\n",
                  ag_schedule_due(schedule, &success, &facts).poll_wall,
                  ag_schedule_due(schedule, &failure, &facts).poll_wall, run->who);
@@ -189,6 +188,17 @@ static bool component_state(struct ag_service *service, char **words, int count)
     return true;
 }
 
+/* "U left": of the trial, afterwards. */
+static bool trial_left(struct ag_service *service, char **words, int count)
+{
+    int64_t left;
+
+    if (count != 2 || !ag_number(words[1], false, &left) || left > INT32_MAX)
+        return false;
+    ag_run_trial(service, left);
+    return true;
+}
+
 static bool frame(struct ag_service *service, char *line)
 {
     struct ag_worker *worker = &service->worker;
@@ -206,6 +216,7 @@ static bool frame(struct ag_service *service, char *line)
     case 'O': return worker->outcome = outcome(worker->run, words, count);
     case 'H': return hook_wanted(service, words, count);
     case 'S': return component_state(service, words, count);
+    case 'U': return trial_left(service, words, count);
     default: return true; /* of a later version */
     }
 }

@@ -100,17 +100,20 @@ static defupd_code load_manifest(struct back *back, struct du_part *part, defupd
 }
 
 /* What is on disk for a trial that nobody has confirmed is nothing to go back to. */
-static void drop_tried(const struct du_run *run, struct du_part *part, size_t *count)
+static defupd_code drop_tried(const struct du_run *run, struct du_part *part, defupd_error *err)
 {
-    for (size_t i = *count; i > 0; i--) {
-        uint64_t *version = &part->on_disk[i - 1];
+    size_t kept = 0;
 
-        if (du_trial_verdict(run, part->name, *version) >= 0)
-            continue;
-        (*count)--;
-        memmove(version, version + 1, (*count - (i - 1)) * sizeof *version);
+    for (size_t i = 0; i < part->on_disks; i++) {
+        const int verdict = du_trial_verdict(run, part->name, part->on_disk[i]);
+
+        if (verdict < -1)
+            return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a rollback");
+        if (verdict >= 0)
+            part->on_disk[kept++] = part->on_disk[i];
     }
-    part->on_disks = *count;
+    part->on_disks = kept;
+    return DEFUPD_OK;
 }
 
 static defupd_code choose_version(struct back *back, struct du_part *part, uint64_t *version,
@@ -125,7 +128,8 @@ static defupd_code choose_version(struct back *back, struct du_part *part, uint6
     if (part->installed == 0)
         return DU_FAIL(err, DEFUPD_E_NOT_INSTALLED, "%s is not installed", part->name);
     if (*version == 0) {
-        drop_tried(&back->run, part, &facts.on_disks);
+        DU_TRY(drop_tried(&back->run, part, err));
+        facts.on_disks = part->on_disks;
         *version = du_plan_rollback(part->manifest, &facts);
         if (*version == 0)
             return DU_FAIL(err, DEFUPD_E_NO_PREVIOUS,
@@ -435,26 +439,29 @@ static defupd_code work(struct back *back, defupd_error *err)
     return switch_back(back, err);
 }
 
-/* An outcome is told once; a failed trial is also what the component's state tells. */
+/* An outcome is told once. Where the call itself does what it should, the failure of a trial is the
+ * component's, not the call's. */
 static void tell_part(struct back *back, struct du_part *part)
 {
     struct du_run *run = &back->run;
     struct du_report_row *row = part->row;
-    struct du_attempt attempt = {
-        .at = run->now, .code = row->item.code, .text = row->text, .source = ""
-    };
+    struct du_attempt attempt = { .at = run->now, .text = row->text, .source = "" };
+    const bool failed = row->item.code != DEFUPD_OK;
 
-    if (row->item.code != DEFUPD_OK) {
-        du_run_event(run, DEFUPD_EVENT_FAILED, row);
-    } else if (back->kind != DU_BACK_ORDER) {
-        attempt.code = DEFUPD_E_TRIAL;
+    if (!failed && back->kind != DU_BACK_ORDER) {
+        row->item.code = DEFUPD_E_TRIAL;
         du_report_say(row, "%s %" PRIu64 ": %s", part->name, part->installed, why_of(back->kind));
     }
+    attempt.code = row->item.code;
     if (row->item.progress == DEFUPD_PROGRESS_ACTIVE &&
-        (row->item.code == DEFUPD_OK || row->item.code == DEFUPD_E_HOOK))
+        (!failed || row->item.code == DEFUPD_E_HOOK))
         du_run_event(run, DEFUPD_EVENT_ROLLED_BACK, row);
+    if (failed)
+        du_run_event(run, DEFUPD_EVENT_FAILED, row);
     if ((run->request->flags & DEFUPD_REQUEST_DRY_RUN) == 0)
         du_attempt_write(run, part->name, &attempt, false);
+    if (!failed)
+        row->item.code = DEFUPD_OK;
 }
 
 defupd_code du_rollback(struct du_context *ctx, const defupd_request *request,

@@ -246,7 +246,7 @@ void du_trial_drop(struct du_run *run, const char *component);
 /* Does a new release of the component begin a trial? */
 bool du_trial_is_wanted(const struct du_run *run, const char *component);
 /* By the generations on disk: 1: confirmed, or it needed no confirmation. 0: none has it. -1: there
- * are some, but on trial. Those that cannot be read say nothing. */
+ * are some, but on trial. Those that cannot be read say nothing. -2: no memory to look. */
 int du_trial_verdict(const struct du_run *run, const char *component, uint64_t version);
 /* [L] du_store_activate(): what of `next` is awaited is known before it is current. Told afterwards
  * where a trial begins. */

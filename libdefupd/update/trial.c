@@ -141,7 +141,7 @@ int du_trial_verdict(const struct du_run *run, const char *component, uint64_t v
     int verdict = 0;
 
     (void)!du_store_generations(&run->ctx->store, &number, &count, &ignored);
-    for (size_t i = 0; i < count && verdict <= 0; i++) {
+    for (size_t i = 0; i < count && verdict <= 0 && ignored.code != DEFUPD_E_NOMEM; i++) {
         DU_AUTO_GENERATION generation = { 0 };
         DU_AUTO_FACT fact = { 0 };
         const struct du_member *member;
@@ -157,7 +157,7 @@ int du_trial_verdict(const struct du_run *run, const char *component, uint64_t v
                       ? -1
                       : 1;
     }
-    return verdict;
+    return verdict <= 0 && ignored.code == DEFUPD_E_NOMEM ? -2 : verdict;
 }
 
 /* A fact that is gone or rotten means unconfirmed: the trial begins anew. */

@@ -391,6 +391,74 @@ static void what_was_answered_with_yes_stays(void)
     power_free();
 }
 
+/* tetra@2 on trial, as an update does. */
+static defupd_code activate_on_trial(defupd_error *err)
+{
+    DU_AUTO_GENERATION next = { 0 };
+    DU_AUTO_FACT terms = { 0 };
+    struct du_member member;
+    struct du_store store;
+    bool switched;
+    defupd_code rc = du_store_open(&store, kit_path("disk/state"), sys_now, err);
+
+    if (rc == DEFUPD_OK)
+        rc = du_store_lock(&store, 0, NULL, err);
+    if (rc == DEFUPD_OK)
+        rc = kit_stage(&store, "tetra", 2, err);
+    if (rc == DEFUPD_OK)
+        rc = du_store_current(&store, &next, err);
+    if (rc == DEFUPD_OK)
+        rc = du_fact_set(&terms, "await", "tetra", err);
+    if (rc == DEFUPD_OK) {
+        kit_member(&member, "tetra", 2);
+        rc = du_generation_put(&next, &member, err);
+    }
+    next.trial = true;
+    next.terms = &terms;
+    if (rc == DEFUPD_OK)
+        rc = du_store_activate(&store, &next, KIT_NOW, &switched, err);
+    du_store_close(&store);
+    return rc;
+}
+
+/* What is on trial is known to be, and under which terms, whenever it is current. */
+static void a_power_cut_never_leaves_a_trial_without_its_terms(void)
+{
+    const int before = t_failed;
+    defupd_error err = { 0 };
+    int first, on_trial = 0;
+
+    make_base(true, false);
+    first = power.ops;
+    T_OK(activate_on_trial(&err), &err);
+    for (int n = first; n <= power.ops; n++) {
+        for (uint32_t seed = 0; seed < (everywhere() ? 8U : 3U); seed++) {
+            DU_AUTO_GENERATION current = { 0 };
+            DU_AUTO_FACT fact = { 0 };
+            struct du_store store;
+            char name[32], who[16];
+
+            make_dir("cut");
+            power_cut("cut", n, seed);
+            T_OK(du_store_open(&store, kit_path("cut/state"), kit_sys(), &err), &err);
+            T_OK(du_store_current(&store, &current, &err), &err);
+            (void)snprintf(name, sizeof name, "%llu", (unsigned long long)current.number);
+            T_CHECK(current.trial == (du_generation_find(&current, "tetra")->version == 2));
+            if (current.trial) {
+                on_trial++;
+                T_CHECK(!du_store_confirmed(&store, &current));
+                T_CHECK(du_store_fact_read(&store, DU_FACT_TRIAL, name, &fact) == DU_FACT_READ);
+                T_SAME(du_fact_get(&fact, "await", who, sizeof who), "tetra");
+            }
+            du_store_close(&store);
+            if (gone_wrong(before, n, seed))
+                return;
+        }
+    }
+    T_CHECK(on_trial > 0);
+    power_free();
+}
+
 int main(void)
 {
     kit_fast_disk();
@@ -403,5 +471,6 @@ int main(void)
     T_RUN(a_replaced_version_never_mixes_with_the_old_one);
     T_RUN(the_sweep_makes_the_switch_durable_first);
     T_RUN(what_was_answered_with_yes_stays);
+    T_RUN(a_power_cut_never_leaves_a_trial_without_its_terms);
     return T_DONE();
 }

@@ -206,8 +206,13 @@ static void the_sweep_survives_faults(void)
             T_CHECK(kit_whole("state/generations/3", "yara", 1));
             if (failures == 0)
                 T_CHECK(!kit_exists("state/generations/1") && !kit_exists("state/generations/2") &&
-                        !kit_exists("state/versions/tetra/9") &&
                         !kit_exists("state/versions/tetra/1"));
+            /* A current generation that cannot be read may be on trial: then the newest waits. */
+            if (failures == 0 && kit_exists("state/versions/tetra/9")) {
+                T_CHECK(f.hit);
+                store.sys = &du_sys_posix;
+                T_CHECK(kit_sweep(&store, 1) == 0 && !kit_exists("state/versions/tetra/9"));
+            }
             du_store_close(&store);
             check_healthy_run(3);
         }

@@ -71,7 +71,7 @@ static void make_trees(void)
             "rm alpha2/large && echo new > alpha2/sub/n && echo two > beta2/b") == 0);
 }
 
-enum work { INSTALL, UPDATE, ROLLBACK };
+enum work { INSTALL, UPDATE, ROLLBACK, TRY, REJECT, CONFIRM };
 
 static defupd_code agree(void *user, const defupd_hook *hook, defupd_error *error)
 {
@@ -110,6 +110,7 @@ static defupd_code act(enum work work, const struct du_sys *sys, bool *held, def
     options.rules = rules;
     options.licences = licences;
     options.on_hook = agree;
+    options.trial_s = work >= TRY ? 3600 : 0;
     options.bytes_per_day = 1 << 30;
     options.interval_s = 3600;
     options.next_on_success = options.next_on_failure = 2000000000;
@@ -122,8 +123,14 @@ static defupd_code act(enum work work, const struct du_sys *sys, bool *held, def
     rc = du_client_open_sys(&client, &options, sys, err);
     if (rc != DEFUPD_OK)
         return rc;
-    rc = work == ROLLBACK ? defupd_client_rollback(client, &request, &report, err)
-                          : defupd_client_update(client, &request, &report, err);
+    if (work == ROLLBACK)
+        rc = defupd_client_rollback(client, &request, &report, err);
+    else if (work == REJECT)
+        rc = defupd_client_reject(client, &request, &report, err);
+    else if (work == CONFIRM)
+        rc = defupd_client_confirm(client, &request, err);
+    else
+        rc = defupd_client_update(client, &request, &report, err);
     for (uint32_t i = 0; report != NULL && i < defupd_report_count(report); i++)
         *held = *held || defupd_report_at(report, i)->reason == DEFUPD_REASON_HELD;
     defupd_report_free(report);
@@ -244,10 +251,115 @@ static void a_rollback_survives_every_failing_operation(void)
     under_faults(ROLLBACK, FAULT_FROM_THEN_ON, ENOSPC, 2, 1);
 }
 
+/* Releases 1 confirmed and 2 on trial, in the folder prepared. */
+static void prepare_trial(void)
+{
+    defupd_error err = { 0 };
+    bool held;
+
+    make_trees();
+    add_releases(1);
+    T_OK(act(TRY, &du_sys_posix, &held, &err), &err);
+    add_releases(2);
+    T_CHECK(t_shell("cp -a state before") == 0);
+    T_OK(act(TRY, &du_sys_posix, &held, &err), &err);
+    T_CHECK(rename("state", "prepared") == 0);
+}
+
+static bool on_trial(void)
+{
+    return t_shell("grep -q '^await alpha' state/trial/2 && grep -q '^await beta' state/trial/2") ==
+           0;
+}
+
+/* A trial that cannot be written must not become one that nobody knows of. */
+static void a_trial_begins_with_its_terms_whatever_fails(void)
+{
+    int rounds = 0;
+
+    prepare_trial();
+    for (struct fault f = fault_start(FAULT_ONCE, EIO); fault_round(&f); rounds++) {
+        defupd_error err = { 0 };
+        defupd_code rc;
+        bool held;
+
+        T_CHECK(t_remove_tree("state") && t_shell("cp -a before state") == 0);
+        rc = act(TRY, &fault_sys, &held, &err);
+        fault_stop(&f);
+        T_CHECK(set_is(1) || set_is(2) || f.hit);
+        if (t_shell("grep -q 'trial=\"yes\"' state/current/generation.xml") == 0)
+            T_CHECK(
+                t_shell(
+                    "cd state/current && grep -q '^await ' ../../trial/$(basename $(pwd -P))") ==
+                0);
+        else
+            T_CHECK(!set_is(2) || rc != DEFUPD_OK);
+        if (getenv("DEFUPD_LONG") == NULL)
+            f.fail_at += 30;
+    }
+    T_CHECK(rounds > 6);
+}
+
+static void a_rejection_survives_every_failing_operation(void)
+{
+    const bool all = getenv("DEFUPD_LONG") != NULL;
+
+    prepare_trial();
+    for (int way = 0; way < 2; way++) {
+        for (struct fault f = fault_start(way == 0 ? FAULT_ONCE : FAULT_FROM_THEN_ON, EIO);
+             fault_round(&f);) {
+            const unsigned descriptors = open_descriptors();
+            defupd_error err = { 0 };
+            defupd_code rc;
+            bool held;
+
+            T_CHECK(t_remove_tree("state") && t_shell("cp -a prepared state") == 0);
+            rc = act(REJECT, &fault_sys, &held, &err);
+            fault_stop(&f);
+            T_CHECK(open_descriptors() == descriptors);
+            T_CHECK(rc != DEFUPD_OK || set_is(1));
+            T_CHECK(rc == DEFUPD_OK || f.hit);
+            T_CHECK(set_is(1) || set_is(2) || parts_are(1, 2));
+            /* What stays by mistake is still on trial, or refused: it does not stay for good. */
+            T_CHECK(set_is(1) || on_trial() ||
+                    t_shell("grep -q '^refuse 2' state/quarantine/alpha || "
+                            "grep -q '^refuse 2' state/quarantine/beta") == 0);
+            f.fail_at += all ? 0 : 12;
+        }
+    }
+}
+
+static void a_confirmation_survives_every_failing_operation(void)
+{
+    prepare_trial();
+    for (int way = 0; way < 2; way++) {
+        for (struct fault f = fault_start(way == 0 ? FAULT_ONCE : FAULT_FROM_THEN_ON, ENOSPC);
+             fault_round(&f);) {
+            defupd_error err = { 0 };
+            defupd_code rc;
+            bool held;
+
+            T_CHECK(t_remove_tree("state") && t_shell("cp -a prepared state") == 0);
+            rc = act(CONFIRM, &fault_sys, &held, &err);
+            fault_stop(&f);
+            T_CHECK(set_is(2));
+            if (rc == DEFUPD_OK)
+                T_CHECK(t_shell("grep -q '^confirmed ' state/trial/2") == 0 || f.hit);
+            else
+                T_CHECK(f.hit);
+            T_OK(act(CONFIRM, &du_sys_posix, &held, &err), &err);
+            T_CHECK(t_shell("grep -q '^confirmed ' state/trial/2") == 0);
+        }
+    }
+}
+
 int main(void)
 {
     T_RUN(an_installation_survives_every_failing_operation);
     T_RUN(an_update_survives_every_failing_operation);
     T_RUN(a_rollback_survives_every_failing_operation);
+    T_RUN(a_trial_begins_with_its_terms_whatever_fails);
+    T_RUN(a_rejection_survives_every_failing_operation);
+    T_RUN(a_confirmation_survives_every_failing_operation);
     return T_DONE();
 }

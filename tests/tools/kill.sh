@@ -5,7 +5,8 @@
 #     kill_spread TIMES PREPARED WORD...     PREPARED: a folder whose copy is the state directory
 #
 # A sixth of the times is enough for every day; all of them with DEFUPD_LONG.
-# The caller defines old_is and new_is (functions that look at the state directory in $state).
+# The caller defines old_is and new_is (functions that look at the state directory in $state), and
+# next_run where the same work once more would not come to tidy up.
 # Ends the test at the first thing that is not as it should be.
 
 kill_spread() {
@@ -34,6 +35,9 @@ kill_spread() {
             want 0 defupd --state-dir "$state" verify
         fi
         want 0 defupd --state-dir "$state" "$@"
+        if declare -F next_run >/dev/null; then
+            next_run
+        fi
         new_is || fail "killed at call $at of $total: the next run did not complete"
         [ $((i % 8)) != 0 ] || want 0 defupd --state-dir "$state" verify
         # A report's is swept after an hour: reports are written without the lock, and another

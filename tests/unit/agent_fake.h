@@ -170,6 +170,10 @@ defupd_code defupd_client_open(defupd_client **client, const defupd_client_optio
     for (size_t i = 0; options->engines != NULL && options->engines[i] != NULL; i++)
         note_call("engine %s", options->engines[i]);
     note_lists(options);
+    if (options->trial_s != 0)
+        note_call("trial %llu s, %llu starts%s", (unsigned long long)options->trial_s,
+                  (unsigned long long)options->trial_starts,
+                  (options->flags & DEFUPD_CLIENT_TRIAL_CONFIRMS) != 0 ? ", confirms" : "");
     if (options->max_bytes_per_s != 0)
         note_call("rate=%llu keep-alive=%u retry-delay=%u flags=%u",
                   (unsigned long long)options->max_bytes_per_s, options->keep_alive_s,
@@ -215,6 +219,20 @@ FAKE_CALL(explain)
 FAKE_CALL(download)
 FAKE_CALL(install)
 FAKE_CALL(rollback)
+FAKE_CALL(reject)
+
+defupd_code defupd_client_confirm(defupd_client *client, const defupd_request *request,
+                                  defupd_error *error)
+{
+    return call("confirm", client, request, NULL, error);
+}
+
+defupd_code defupd_client_early(defupd_client *client, defupd_report **report, defupd_error *error)
+{
+    const defupd_request request = DEFUPD_REQUEST_INIT;
+
+    return call("early", client, &request, report, error);
+}
 
 defupd_code defupd_client_import(defupd_client *client, const defupd_import *import,
                                  const defupd_request *request, defupd_report **report,

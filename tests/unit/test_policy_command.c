@@ -66,6 +66,8 @@ static void numbers_and_flags_reach_the_library(void)
         "<bytes-per-run>6M</bytes-per-run><bytes-per-day>8M</bytes-per-day><metered>yes</metered></"
         "transfer>"
         "<retention><generations>7</generations></retention>"
+        "<trial><enabled>yes</enabled><confirm-within>PT2M</confirm-within>"
+        "<on-expiry>confirm</on-expiry><crashes-allowed>5</crashes-allowed></trial>"
         "<withdrawn-without-replacement>remove</withdrawn-without-replacement>");
     struct ag_policy *policy = calloc(1, sizeof *policy);
     struct ag_findings findings = { 0 };
@@ -80,7 +82,9 @@ static void numbers_and_flags_reach_the_library(void)
     T_CHECK(options.max_tree_bytes == 1u << 30 && options.budget_bytes == 6u << 20);
     T_CHECK(options.bytes_per_day == 8u << 20 && options.interval_s == 7200);
     T_CHECK(options.retention == 7);
-    T_CHECK(options.flags == (DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN));
+    T_CHECK(options.trial_s == 120 && options.trial_starts == 5);
+    T_CHECK(options.flags == (DEFUPD_CLIENT_METERED | DEFUPD_CLIENT_REMOVE_WITHDRAWN |
+                              DEFUPD_CLIENT_TRIAL_CONFIRMS));
     ag_map_free(&map);
     ag_policy_free(policy);
     ag_findings_free(&findings);
@@ -192,6 +196,37 @@ static void the_command_line_takes_the_place_of_settings(void)
     T_HAS(OUT(), "http://b/   --source\n");
     T_HAS(OUT(), "http://q:2  --proxy\n");
     T_CHECK(strstr(OUT(), "http://p:1") == NULL);
+}
+
+static void trials_are_off_until_policy_wants_them(void)
+{
+    start();
+    put_file("p.xml", POLICY("<components><component name='alpha'><trial>no</trial></component>"
+                             "</components>"));
+    T_CHECK(RUN(WITH, "update") == 0);
+    T_HAS(CALLS(), "rule alpha flags=4 ");
+    T_CHECK(strstr(CALLS(), "\ntrial ") == NULL);
+    put_file("p.xml", POLICY("<trial><enabled>yes</enabled></trial>"));
+    T_CHECK(RUN(WITH, "update") == 0);
+    T_HAS(CALLS(), "\ntrial 3600 s, 2 starts\n");
+    T_CHECK(RUN(WITH, "confirm", "tetra@3", "alpha") == 0);
+    T_HAS(CALLS(), "\nconfirm flags=0 tetra@3 alpha\n");
+    T_SAME(OUT(), "tetra@3 is not on trial.\nalpha is not on trial.\n");
+    T_CHECK(RUN(WITH, "reject") == 0);
+    T_HAS(CALLS(), "\nreject flags=0\n");
+    T_CHECK(RUN(WITH, "early") == 0);
+    T_HAS(CALLS(), "\nearly flags=0\n");
+}
+
+/* What is on trial keeps its terms in the store. */
+static void a_policy_that_nobody_can_read_keeps_no_product_from_starting(void)
+{
+    start();
+    put_file("p.xml", "<policy");
+    T_CHECK(RUN(WITH, "status") == 78);
+    T_CHECK(RUN(WITH, "confirm") == 78);
+    T_CHECK(RUN(WITH, "early") == 0);
+    T_HAS(CALLS(), "\nearly flags=0\n");
 }
 
 static void a_good_policy_is_kept_and_goes_on_counting_when_the_file_is_bad(void)
@@ -497,6 +532,8 @@ int main(void)
     T_RUN(relays_and_servers_have_their_ways);
     T_RUN(files_that_policy_names_are_opened_when_they_are_needed);
     T_RUN(the_command_line_takes_the_place_of_settings);
+    T_RUN(trials_are_off_until_policy_wants_them);
+    T_RUN(a_policy_that_nobody_can_read_keeps_no_product_from_starting);
     T_RUN(a_good_policy_is_kept_and_goes_on_counting_when_the_file_is_bad);
     T_RUN(a_failed_update_is_told_rather_than_the_policy);
     T_RUN(without_a_last_good_policy_a_bad_one_is_a_failure);

@@ -21,6 +21,8 @@ static const char *const values[] = {
     "remove",
     "mirror",
     "cache",
+    "reject",
+    "confirm",
     "required",
     "best-effort",
     "password",
