@@ -419,7 +419,6 @@ a_licence_that_ends_while_the_agent_runs_counts_at_once() {
     stop_agent
 }
 
-
 # needs XML WORDS: release 2 stands behind it in every order.
 needs() {
     release 2
