@@ -55,7 +55,7 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_OUTPUT, 'o', false, "output", "FILE", "The file to write; it must not exist yet." },
     { AG_OPT_GRACE, 0, false, "grace", "DAYS",
       "Accept a timestamp and a snapshot that expired up to so many days ago, 0 to 366. Default: "
-      "14." },
+      "what policy says, else 14." },
 };
 
 #define WAIT AG_BIT(AG_OPT_WAIT)

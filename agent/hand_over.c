@@ -124,6 +124,8 @@ static bool make_ask(struct ag_ask *ask, const struct ag_args *args)
         if (ag_given(args, map[i].option))
             ask->flags |= map[i].flag;
     }
+    if (args->verbose > 1)
+        ask->flags |= AG_RUN_DEBUG;
     if (args->word_count > AG_WORDS - 4)
         return false;
     for (size_t i = 0; i < args->word_count; i++)
@@ -186,7 +188,7 @@ static void show(struct client *client, char letter, const char *text)
         ag_line(stdout, "%s", text);
     } else if (letter == 'E' && (!quiet || strncmp(text, "defupd: warning:", 16) != 0)) {
         ag_line(stderr, "%s", text);
-    } else if (letter == 'L' && args->verbose > 0) {
+    } else if (letter == 'L' && args->verbose > (strncmp(text, "debug ", 6) == 0 ? 1 : 0)) {
         ag_line(stderr, "%s", text);
     }
     (void)fflush(stdout);

@@ -381,6 +381,9 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
+    if (result->debug_until > now)
+        ag_line(out, "Debug         the logs are kept in detail until %s",
+                ag_time_and_age(when, result->debug_until, now));
     /* A run that failed before it came to a component is told here. */
     if (result->unable.code != DEFUPD_OK)
         ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",

@@ -201,6 +201,7 @@ defupd_code ag_prepare(defupd_client **client, struct ag_setup *setup, const str
     options.hook_user = args->hook_user;
     options.next_on_success = args->next_on_success;
     options.next_on_failure = args->next_on_failure;
+    setup->options = options;
     return defupd_client_open(client, &options, err);
 }
 

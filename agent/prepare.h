@@ -27,6 +27,7 @@ struct ag_setup {
     struct ag_ways ways;
     struct ag_map map;
     struct ag_report_settings report; /* what policy says of reports */
+    defupd_client_options options;    /* the client's; what they point to is here, too */
 };
 
 /* Find the policy and open the client; events and log lines go to the callbacks with `user`. On

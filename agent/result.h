@@ -40,6 +40,7 @@ struct ag_result {
     defupd_error err; /* when code is not DEFUPD_OK */
     int exit_code;
     /* Below: NULL or 0 where the command has none. */
+    int64_t debug_until;      /* Unix seconds: until then policy wants logs in detail */
     const char *policy_error; /* the last good policy is in force; borrowed */
     defupd_report *report;
     defupd_status *status;

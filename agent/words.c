@@ -27,6 +27,9 @@ static const struct word events[] = {
     { DEFUPD_EVENT_SOURCE_ASKED, "source asked", NULL },
     { DEFUPD_EVENT_FETCHED, "fetched", NULL },
     { DEFUPD_EVENT_PROGRESS, "progress", NULL },
+    { DEFUPD_EVENT_RELAY_REQUESTED, "relay update requested", NULL },
+    { DEFUPD_EVENT_RELAY_SUCCEEDED, "relay update succeeded", NULL },
+    { DEFUPD_EVENT_RELAY_FAILED, "relay update failed", NULL },
 };
 
 static const struct word phases[] = {

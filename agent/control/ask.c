@@ -40,6 +40,7 @@ static const struct {
     { AG_RUN_ACCEPT_QUARANTINED, "accept-quarantined", "--accept-quarantined" },
     { AG_RUN_REPAIR, "repair", "--repair" },
     { AG_RUN_SCHEDULED, "scheduled", "--scheduled" },
+    { AG_RUN_DEBUG, "debug", "-vv" },
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 
@@ -150,7 +151,8 @@ static bool has_word(const struct ag_ask *ask, const char *word)
 bool ag_ask_covers(const struct ag_ask *run, const struct ag_ask *ask)
 {
     const struct command *a = find(run->command), *b = find(ask->command);
-    const unsigned how = AG_RUN_JSON | AG_RUN_SCHEDULED; /* these change nothing that is done */
+    /* These change nothing that is done; but what was not told in detail cannot be told later. */
+    const unsigned how = AG_RUN_JSON | AG_RUN_SCHEDULED | (run->flags & AG_RUN_DEBUG);
 
     if (a == NULL || b == NULL || a->joins == 0 || a->joins != b->joins ||
         ((run->flags ^ ask->flags) & ~how) != 0)
@@ -171,7 +173,7 @@ bool ag_ask_is_harmless(const struct ag_ask *ask)
     const struct command *command = find(ask->command);
 
     return command != NULL && (command->traits & HARMLESS) != 0 && !has_version(ask) &&
-           (ask->flags & ~(unsigned)(AG_RUN_JSON | AG_RUN_DRY_RUN)) == 0;
+           (ask->flags & ~(unsigned)(AG_RUN_JSON | AG_RUN_DRY_RUN | AG_RUN_DEBUG)) == 0;
 }
 
 bool ag_ask_is_poll(const struct ag_ask *ask)

@@ -65,7 +65,8 @@ enum { /* flags of a run */
        AG_RUN_OVER_BUDGET = 4,
        AG_RUN_ACCEPT_QUARANTINED = 8,
        AG_RUN_REPAIR = 16,
-       AG_RUN_SCHEDULED = 32
+       AG_RUN_SCHEDULED = 32,
+       AG_RUN_DEBUG = 64 /* its log in detail */
 };
 struct ag_ask {
     char command[16];
@@ -86,6 +87,7 @@ bool ag_ask_is_harmless(const struct ag_ask *ask);
 /* True for a run that brings all components to the newest. */
 bool ag_ask_is_poll(const struct ag_ask *ask);
 void ag_ask_free(struct ag_ask *ask);
+#define AG_RUN_LAST AG_RUN_DEBUG
 /* The option of the command line for one flag, NULL for those that are none. */
 const char *ag_flag_option(unsigned flag);
 

@@ -111,6 +111,9 @@ const struct ag_setting ag_settings[] = {
     WAY("sources/relays"),
     VALUE("sources/fallback-to-servers", AG_BOOL, 0, "yes",
           "Ask the servers when no relay will do. Without relays, they are asked in any case."),
+    NUMBER("sources/import-grace", AG_DURATION, 0, 0, YEAR, "P14D",
+           "How long after their expiry timestamp and snapshot are still taken from what 'defupd "
+           "import' is given, unless its --grace says otherwise."),
     GROUP("sources/server", MANY, 32, "A server; servers are asked in this order."),
     VALUE("sources/server/url", AG_URL, NEEDED, NULL, "Base URL of the repository."),
     NUMBER("sources/server/offline-grace", AG_DURATION, 0, 0, 90 * DAY, "PT0S",
@@ -249,7 +252,7 @@ const struct ag_setting ag_settings[] = {
     LIST("relay/trusted-proxy", AG_NETWORK, 0, 64,
          "Network of proxies in front, whose X-Forwarded-For is believed."),
     NUMBER("relay/connections", AG_COUNT, 0, 1, 100000, "1000", "Most connections at a time."),
-    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "32",
+    NUMBER("relay/connections-per-client", AG_COUNT, 0, 0, 10000, "256",
            "Of one address; further requests are told to try later. 0: any."),
     NUMBER("relay/requests-per-second", AG_COUNT, 0, 0, 100000, "0",
            "Of one address; five seconds' worth may come at once. 0: any."),

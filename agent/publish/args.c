@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#define VERSION_MAX ((UINT64_C(1) << 53) - 1)
+
 bool pt_number(const char *text, uint64_t max, uint64_t *out)
 {
     uint64_t n = 0;
@@ -178,8 +180,16 @@ static defupd_code check_values(struct pt_args *args, defupd_error *err)
     if (published != NULL && !time_of(published, &args->published))
         return pt_fail(err, DEFUPD_E_INVALID, "--published %s: not YYYY-MM-DDTHH:MM:SSZ",
                        published);
-    if (args->command->run == pt_add_release &&
-        !pt_number(args->word[1], (UINT64_C(1) << 53) - 1, &args->version))
+    if (args->value[PT_OPT_START] != NULL && !time_of(args->value[PT_OPT_START], &args->start))
+        return pt_fail(err, DEFUPD_E_INVALID, "--start %s: not YYYY-MM-DDTHH:MM:SSZ",
+                       args->value[PT_OPT_START]);
+    if (args->value[PT_OPT_REPLACE_BY] != NULL &&
+        !pt_number(args->value[PT_OPT_REPLACE_BY], VERSION_MAX, &args->replace_by))
+        return pt_fail(err, DEFUPD_E_INVALID, "--replace-by %s: not an integer from 1 to 2^53 - 1",
+                       args->value[PT_OPT_REPLACE_BY]);
+    if ((args->command->run == pt_add_release || args->command->run == pt_withdraw ||
+         args->command->run == pt_rollout) &&
+        !pt_number(args->word[1], VERSION_MAX, &args->version))
         return pt_fail(err, DEFUPD_E_INVALID, "version %s: not an integer from 1 to 2^53 - 1",
                        args->word[1]);
     if (args->command->run == pt_export_offline && args->value[PT_OPT_OUTPUT] == NULL)

@@ -153,7 +153,9 @@ static defupd_code add_release(const struct pt_args *args, struct told *told, de
 {
     defupd_repo_release release = DEFUPD_REPO_RELEASE_INIT;
     defupd_repo *repo = NULL;
-    defupd_code rc;
+    struct pt_rollout rollout;
+    bool rolled;
+    defupd_code rc = pt_take_rollout(&rollout, args, &rolled, err);
 
     told->added = (defupd_repo_added)DEFUPD_REPO_ADDED_INIT;
     release.component = args->word[0];
@@ -171,7 +173,9 @@ static defupd_code add_release(const struct pt_args *args, struct told *told, de
     release.added = &told->added;
     release.on_delta = keep_delta;
     release.user = told;
-    rc = pt_open(&repo, args, pt_say, NULL, err);
+    release.rollout = rolled ? &rollout.rollout : NULL;
+    if (rc == DEFUPD_OK)
+        rc = pt_open(&repo, args, pt_say, NULL, err);
     if (rc == DEFUPD_OK)
         rc = defupd_repo_add_release(repo, &release, err);
     pt_close(repo);

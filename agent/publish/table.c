@@ -62,12 +62,26 @@ const struct pt_option pt_options[PT_OPT_COUNT] = {
     [PT_OPT_SINCE_POSTURE] = { "since-posture", "FILE",
                                "only what that host needs, by what 'defupd posture' printed "
                                "there" },
+    [PT_OPT_STEP] = { "step", "AFTER=PERCENT",
+                      "so many of the hosts from that time after the start on, as 6h=12.5%; AFTER "
+                      "is 0, 30m, 6h, 2d, or ISO 8601; again for each step" },
+    [PT_OPT_RING] = { "ring", "NAME=AFTER",
+                      "hosts of that ring from that time on; again for each" },
+    [PT_OPT_START] = { "start", "TIME",
+                       "when the roll-out starts, YYYY-MM-DDTHH:MM:SSZ; default: as it was, else "
+                       "now" },
+    [PT_OPT_REPLACE_BY] = { "replace-by", "V",
+                            "version that hosts go to which have it, older or newer; default: the "
+                            "newest that they may take, else the newest older one" },
+    [PT_OPT_REASON] = { "reason", "T", "why, for people, at most 256 bytes" },
     [PT_OPT_LOST] = { "lost", NULL, "the key that goes cannot sign any more" },
 };
 
 #define KEY_OPTIONS                                                         \
     (PT_BIT(PT_OPT_PASSPHRASE) | PT_BIT(PT_OPT_TYPE) | PT_BIT(PT_OPT_NEW) | \
      PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_PENDING))
+
+#define ROLLOUT_OPTIONS (PT_BIT(PT_OPT_STEP) | PT_BIT(PT_OPT_RING) | PT_BIT(PT_OPT_START))
 
 const struct pt_command pt_commands[] = {
     { "init", "", "make an empty, signed repository",
@@ -136,8 +150,22 @@ const struct pt_command pt_commands[] = {
       3, 3,
       PT_BIT(PT_OPT_LEVEL) | PT_BIT(PT_OPT_LABEL) | PT_BIT(PT_OPT_CLASS) | PT_BIT(PT_OPT_NOTE) |
           PT_BIT(PT_OPT_PUBLISHED) | PT_BIT(PT_OPT_PENDING) | PT_BIT(PT_OPT_DELTAS) |
-          PT_BIT(PT_OPT_JOBS) | PT_BIT(PT_OPT_MEMORY) | PT_BIT(PT_OPT_JSON),
+          PT_BIT(PT_OPT_JOBS) | PT_BIT(PT_OPT_MEMORY) | PT_BIT(PT_OPT_JSON) | ROLLOUT_OPTIONS,
       pt_add_release },
+    { "withdraw", "C V", "pull a release back",
+      "From now on no host takes version V of component C, and hosts that have it leave it with "
+      "their next poll, also for an older version. Its objects stay where they are. Once more for "
+      "a release that is withdrawn: another replacement or reason.",
+      2, 2,
+      PT_BIT(PT_OPT_REPLACE_BY) | PT_BIT(PT_OPT_REASON) | PT_BIT(PT_OPT_PENDING) |
+          PT_BIT(PT_OPT_JSON),
+      pt_withdraw },
+    { "rollout", "C V set|pause|resume", "who may take a release from when on",
+      "set: by --step and --ring, in place of what was there; '--step 0=100%' is for all at once. "
+      "A host's place among the others differs from release to release. pause: hosts that have it "
+      "keep it, no other takes it. resume: it goes on where it was, and what had not begun begins "
+      "later by the time that it stood still. Who names the version gets it in any case.",
+      3, 3, ROLLOUT_OPTIONS | PT_BIT(PT_OPT_PENDING) | PT_BIT(PT_OPT_JSON), pt_rollout },
     { "refresh", "", "sign the timestamp anew",
       "Run it hourly. Needs the timestamp's key only. Snapshot and targets are signed anew too "
       "when half of their life is over and their keys are there.",

@@ -46,6 +46,11 @@ enum pt_option_id {
     PT_OPT_OUTPUT,
     PT_OPT_SINCE,
     PT_OPT_SINCE_POSTURE,
+    PT_OPT_STEP,
+    PT_OPT_RING,
+    PT_OPT_START,
+    PT_OPT_REPLACE_BY,
+    PT_OPT_REASON,
     PT_OPT_COUNT
 };
 #define PT_RULES_MAX 64 /* values of options that may be given again */
@@ -55,7 +60,9 @@ enum pt_option_id {
      PT_BIT(PT_OPT_PASSPHRASE_FILE))
 
 /* Options that may be given again. */
-#define PT_MANY (PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_SINCE))
+#define PT_MANY                                                                 \
+    (PT_BIT(PT_OPT_THRESHOLD) | PT_BIT(PT_OPT_EXPIRES) | PT_BIT(PT_OPT_SINCE) | \
+     PT_BIT(PT_OPT_STEP) | PT_BIT(PT_OPT_RING))
 #define PT_KEYS_ONLY (UINT64_C(1) << 63) /* among a command's options: --keys may stand alone */
 
 struct pt_option {
@@ -81,6 +88,8 @@ struct pt_args {
     uint32_t deltas, jobs; /* 0: not given, or --deltas 0 */
     uint64_t memory;
     uint32_t keep_days;
+    int64_t start;
+    uint64_t replace_by;
 };
 
 struct pt_command {
@@ -131,6 +140,18 @@ defupd_code pt_refresh(const struct pt_args *args, defupd_error *err);
 /* release.c */
 defupd_code pt_add_release(const struct pt_args *args, defupd_error *err);
 defupd_code pt_prune(const struct pt_args *args, defupd_error *err);
+/* amend.c */
+#define PT_STEPS_MAX 32
+struct pt_rollout {
+    defupd_repo_rollout rollout;
+    defupd_repo_step step[PT_STEPS_MAX];
+    char ring[PT_STEPS_MAX][65];
+};
+/* What --step, --ring and --start say. *given: whether there is any. `out` points into itself. */
+defupd_code pt_take_rollout(struct pt_rollout *out, const struct pt_args *args, bool *given,
+                            defupd_error *err);
+defupd_code pt_withdraw(const struct pt_args *args, defupd_error *err);
+defupd_code pt_rollout(const struct pt_args *args, defupd_error *err);
 /* export.c */
 defupd_code pt_export_offline(const struct pt_args *args, defupd_error *err);
 /* keys.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: policy, sockets, the store's owner, a fence, and then nothing but serving. */
-#include "relay/relay.h"
+#include "relay/server.h"
+#include "relay/upstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include "files.h"
 #include "policy/config.h"
 #include "prepare.h"
+#include "readable.h"
 #include "report/logfile.h"
 #include "text.h"
 
@@ -30,7 +32,7 @@
 #define WRITE_S 60     /* between two writings of the figures */
 #define SUMMARY_S 3600 /* between two lines that sum up */
 #define FILES_MAX 131072
-#define THREADS_MAX 16
+#define THREADS_MAX 16 /* that answer, of all addresses */
 
 struct relay {
     const char *listen[AG_RELAY_LISTEN + 1]; /* from the command line */
@@ -41,8 +43,10 @@ struct relay {
     struct ag_setup setup;
     defupd_client_options options;
     struct ag_relay_settings settings;
+    struct ag_relay_upstream upstream;
     struct du_serve *serve;
     struct ag_logfile log;
+    pthread_mutex_t log_lock;
     struct ag_served served;
     struct du_serve_figures summed; /* when the last summary was written */
 };
@@ -68,10 +72,12 @@ __attribute__((format(printf, 2, 3))) static void say(struct relay *relay, const
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     ag_clean(text);
-    ag_line(stderr, "defupd-relay: %s", text);
     (void)snprintf(line, sizeof line, "%s [%d] %s", ag_time(when, (int64_t)time(NULL)),
                    (int)getpid(), text);
+    (void)pthread_mutex_lock(&relay->log_lock);
+    ag_line(stderr, "defupd-relay: %s", text);
     (void)ag_logfile_add(&relay->log, line);
+    (void)pthread_mutex_unlock(&relay->log_lock);
 }
 
 /* --- starting --- */
@@ -242,17 +248,24 @@ static defupd_code tie_to_agent(const struct relay *relay, defupd_error *err)
 static defupd_code fence_in(const struct relay *relay, defupd_error *err)
 {
     char *served = NULL, *logs = NULL;
-    const char *writable[3] = { NULL }, *readable[] = { relay->setup.state_dir, NULL };
+    const char *writable[3] = { NULL };
+    struct ag_readable readable;
     defupd_code rc;
 
     if (asprintf(&served, "%s/relay", relay->setup.state_dir) < 0)
         served = NULL;
     if (asprintf(&logs, "%s/log", relay->setup.state_dir) < 0)
         logs = NULL;
+    ag_readable_gather(&readable, &relay->setup, &relay->args);
+    if (readable.count == AG_READABLE)
+        readable.count--;
+    readable.path[readable.count] = relay->setup.state_dir;
+    readable.path[readable.count + 1] = NULL;
     writable[0] = served;
     writable[1] = logs;
     rc = served == NULL || logs == NULL ? AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory")
-                                        : ag_confine_server(writable, readable, err);
+                                        : ag_confine_server(writable, readable.path, err);
+    ag_readable_free(&readable);
     free(served);
     free(logs);
     return rc;
@@ -270,16 +283,27 @@ static defupd_code start(struct relay *relay, defupd_error *err)
                                         .bytes_per_s = settings->bytes_per_s,
                                         .allow = settings->allow,
                                         .forwards = settings->forwards };
+    uint32_t addresses = 0;
     char *dir = NULL;
     defupd_code rc;
 
+    while (du_serve_url(relay->serve, addresses) != NULL)
+        addresses++;
     options.threads = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (uint32_t)cores;
+    options.threads = (options.threads + addresses - 1) / addresses;
     if (asprintf(&dir, "%s/relay", relay->setup.state_dir) < 0)
         return AG_FAIL(err, DEFUPD_E_NOMEM, "out of memory");
     options.dir = dir;
+    if (settings->cache)
+        options.upstream = &relay->upstream.serve;
     rc = du_serve_start(relay->serve, &options, err);
     free(dir);
     return rc;
+}
+
+static void tell_failure(void *user, const char *text)
+{
+    say(user, "an object that was asked for cannot be had: %s", text);
 }
 
 static defupd_code prepare(struct relay *relay, defupd_error *err)
@@ -292,6 +316,9 @@ static defupd_code prepare(struct relay *relay, defupd_error *err)
     allow_files();
     /* One heap for a few threads: each heap of its own keeps what it was given. */
     (void)mallopt(M_ARENA_MAX, 2);
+    if (relay->settings.cache)
+        AG_TRY(ag_relay_upstream_open(&relay->upstream, relay->setup.force.policy, &relay->options,
+                                      tell_failure, relay, err));
     AG_TRY(fence_in(relay, err));
     return start(relay, err);
 }
@@ -401,7 +428,8 @@ static bool standard_files(void)
 int main(int argc, char **argv)
 {
     static struct relay relay = { .setup = { .ca_fd = -1, .archive_fd = -1 },
-                                  .log = { .dir = -1, .fd = -1 } };
+                                  .log = { .dir = -1, .fd = -1 },
+                                  .log_lock = PTHREAD_MUTEX_INITIALIZER };
     defupd_error err = { 0 };
     defupd_code rc;
 
@@ -421,6 +449,7 @@ int main(int argc, char **argv)
     if (rc != DEFUPD_OK)
         say(&relay, "%s", err.message);
     du_serve_stop(relay.serve);
+    ag_relay_upstream_close(&relay.upstream);
     ag_logfile_end(&relay.log, false);
     ag_setup_free(&relay.setup);
     ag_args_free(&relay.args);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "relay/relay.h"
+#include "relay/server.h"
 
 static void take_list(const char **out, size_t most, const struct ag_policy *policy,
                       const char *path)
@@ -13,27 +13,20 @@ static void take_list(const char **out, size_t most, const struct ag_policy *pol
         out[n++] = at->text;
 }
 
-/* 0 when the policy does not say: then it is the server's own default. */
-static uint64_t number(const struct ag_policy *policy, const char *path)
-{
-    return ag_setting_find(path) != NULL ? ag_policy_number(policy, path) : 0;
-}
-
 void ag_relay_settings(struct ag_relay_settings *out, const struct ag_policy *policy)
 {
-    const struct ag_value *mode = ag_policy_at(policy, "relay/mode");
-    const struct ag_value *enabled = ag_policy_at(policy, "relay/enabled");
-
-    *out = (struct ag_relay_settings){ .enabled = ag_policy_at(policy, "relay") != NULL &&
-                                                  (enabled == NULL || enabled->number != 0),
-                                       .cache = mode != NULL && strcmp(mode->text, "cache") == 0 };
+    *out = (struct ag_relay_settings){
+        .enabled =
+            ag_policy_at(policy, "relay") != NULL && ag_policy_number(policy, "relay/enabled") != 0,
+        .cache = strcmp(ag_policy_text(policy, "relay/mode"), "cache") == 0,
+        .connections = (uint32_t)ag_policy_number(policy, "relay/connections"),
+        .per_client = (uint32_t)ag_policy_number(policy, "relay/connections-per-client"),
+        .requests_per_s = (uint32_t)ag_policy_number(policy, "relay/requests-per-second"),
+        .bytes_per_s = ag_policy_number(policy, "relay/bandwidth"),
+    };
     take_list(out->listen, AG_RELAY_LISTEN, policy, "relay/listen");
     take_list(out->allow, AG_RELAY_NETWORKS, policy, "relay/allow");
     take_list(out->forwards, AG_RELAY_NETWORKS, policy, "relay/trusted-proxy");
-    out->connections = (uint32_t)number(policy, "relay/connections");
-    out->per_client = (uint32_t)number(policy, "relay/connections-per-client");
-    out->requests_per_s = (uint32_t)number(policy, "relay/requests-per-second");
-    out->bytes_per_s = number(policy, "relay/bandwidth");
 }
 
 /* FNV-1a, 64 bit. */

@@ -29,7 +29,7 @@ struct ag_record {
     struct ag_record_options options;
     int dir; /* STATE/log; -1 until it is there */
     int journal;
-    struct ag_logfile update, transfer, events;
+    struct ag_logfile update, transfer, relay, events;
     struct ag_sequence sequence;
     struct ag_outbox outbox;
     struct ag_message message;
@@ -48,6 +48,8 @@ static void start_logs(struct ag_record *record)
                      options->log_keep);
     ag_logfile_start(&record->transfer, options->disk, record->dir, "transfer.log",
                      options->log_bytes, options->log_keep);
+    ag_logfile_start(&record->relay, options->disk, record->dir, "relay.log", options->log_bytes,
+                     options->log_keep);
     ag_logfile_start(&record->events, options->disk, record->dir, "events.jsonl",
                      options->log_bytes, options->log_keep);
 }
@@ -259,16 +261,53 @@ void ag_record_event(struct ag_record *record, const defupd_event *event, int64_
     tell_event(record, event);
 }
 
-void ag_record_log(struct ag_record *record, defupd_level level, const char *module,
-                   const char *text, int64_t now)
+static void tell_relay(struct ag_record *record, const defupd_event *event)
+{
+    char why[DEFUPD_ERROR_MESSAGE_MAX + 64];
+
+    if (event->id == DEFUPD_EVENT_RELAY_SUCCEEDED)
+        say(record, &record->relay, "sync: %s, from %s", or_none(event->text),
+            or_none(event->source));
+    else if (event->id == DEFUPD_EVENT_RELAY_FAILED)
+        say(record, &record->relay, "sync failed, what is served stays: %s",
+            failure(why, event->code, event->text));
+    else if (event->id == DEFUPD_EVENT_SOURCE_FAILED)
+        say(record, &record->relay, "source %s failed: %s", or_none(event->source),
+            failure(why, event->code, event->text));
+}
+
+void ag_record_relay(struct ag_record *record, const defupd_event *event, int64_t now)
+{
+    if (record == NULL || event->id == DEFUPD_EVENT_PROGRESS)
+        return;
+    record->now = now;
+    tell_transfer(record, event);
+    tell_relay(record, event);
+    tell_event(record, event);
+}
+
+static void log_line(struct ag_record *record, struct ag_logfile *log, defupd_level level,
+                     const char *module, const char *text, int64_t now)
 {
     static const char *const names[] = { "", "error ", "warning ", "", "debug " };
 
     if (record == NULL || (level > DEFUPD_LEVEL_INFO && now >= record->options.debug_until))
         return;
     record->now = now;
-    say(record, strcmp(module, "fetch") == 0 ? &record->transfer : &record->update, "%s%s: %s",
+    say(record, strcmp(module, "fetch") == 0 ? &record->transfer : log, "%s%s: %s",
         (size_t)level < sizeof names / sizeof names[0] ? names[level] : "", module, text);
+}
+
+void ag_record_log(struct ag_record *record, defupd_level level, const char *module,
+                   const char *text, int64_t now)
+{
+    log_line(record, record != NULL ? &record->update : NULL, level, module, text, now);
+}
+
+void ag_record_relay_log(struct ag_record *record, defupd_level level, const char *module,
+                         const char *text, int64_t now)
+{
+    log_line(record, record != NULL ? &record->relay : NULL, level, module, text, now);
 }
 
 void ag_record_line(struct ag_record *record, int64_t now, const char *format, ...)
@@ -357,6 +396,7 @@ void ag_record_free(struct ag_record *record)
         free(record->pending[i].line);
     ag_logfile_end(&record->update, false);
     ag_logfile_end(&record->transfer, false);
+    ag_logfile_end(&record->relay, false);
     ag_logfile_end(&record->events, true);
     if (record->dir >= 0)
         (void)close(record->dir);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record of one run, written while it goes on: STATE/log/update.log and transfer.log for
- * people, STATE/log/events.jsonl for programs, and the journal. Format: docs/formats/reports.md.
- * Nothing here fails towards the caller.
+ * The record of one run, written while it goes on: STATE/log/update.log, transfer.log and, of a
+ * relay, relay.log for people, STATE/log/events.jsonl for programs, and the journal. Format:
+ * docs/formats/reports.md. Nothing here fails towards the caller.
  */
 #ifndef AG_REPORT_RECORD_H
 #define AG_REPORT_RECORD_H
@@ -42,9 +42,15 @@ void ag_record_log(struct ag_record *record, defupd_level level, const char *mod
 __attribute__((format(printf, 3, 4))) void ag_record_line(struct ag_record *record, int64_t now,
                                                           const char *format, ...);
 
+/* The same two of bringing up to date what a relay serves: relay.log in the place of update.log.
+ * Also after ag_record_end(). */
+void ag_record_relay(struct ag_record *record, const defupd_event *event, int64_t now);
+void ag_record_relay_log(struct ag_record *record, defupd_level level, const char *module,
+                         const char *text, int64_t now);
+
 /* What the run came to: each component's decision and outcome, then the run's. `report` and
- * `message` may be NULL. Afterwards only ag_record_posture()
- * and ag_record_free() may be called. */
+ * `message` may be NULL. Afterwards only ag_record_relay(),
+ * ag_record_relay_log(), ag_record_posture() and ag_record_free() may be called. */
 void ag_record_end(struct ag_record *record, defupd_code code, const char *message,
                    const defupd_report *report, int64_t now);
 

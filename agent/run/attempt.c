@@ -140,6 +140,7 @@ static void look_back(struct run *run)
         ag_unable_forget(run->setup.state_dir);
     ag_unable_read(&run->result.unable, run->setup.state_dir);
     run->setup.report.unable_code = run->result.unable.code;
+    run->result.debug_until = run->setup.report.debug_until;
 }
 
 void ag_run_attempt(struct run *run)
@@ -178,6 +179,7 @@ void ag_run_attempt(struct run *run)
     ag_progress_clear(&run->progress);
     ag_run_tell_sources(run);
     ag_run_tell_products(run);
+    ag_run_relay(run);
     if (keep_policy(run, &report_err) != DEFUPD_OK && tells_of_reports(run, &report_err))
         ag_line(run->err, "defupd: warning: the policy could not be kept: %s", report_err.message);
     /* What was asked is done all the same, and its exit code stands; but whoever reads the reports
@@ -187,4 +189,5 @@ void ag_run_attempt(struct run *run)
     ag_record_free(run->record);
     run->record = NULL;
     ag_signals_stop();
+    ag_run_relay_end(run);
 }

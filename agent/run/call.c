@@ -80,6 +80,8 @@ static defupd_code import(struct run *run, defupd_request *request, defupd_error
     from.path = run->setup.archive;
     if (ag_given(&run->args, AG_OPT_GRACE))
         from.grace_s = run->args.grace_s;
+    else if (run->setup.force.policy != NULL)
+        from.grace_s = ag_policy_number(run->setup.force.policy, "sources/import-grace");
     request->components = NULL; /* its word is no component */
     return defupd_client_import(run->client, &from, request, &run->result.report, err);
 }

@@ -93,15 +93,16 @@ void ag_run_event(void *user, const defupd_event *event)
 void ag_run_log(void *user, defupd_level level, const char *module, const char *text)
 {
     static const char *const names[] = { "", "error", "warning", "info", "debug" };
+    enum { NAMES = sizeof names / sizeof names[0] };
     struct run *run = user;
 
     ag_record_log(run->record, level, module, text, (int64_t)time(NULL));
-    if (run->worker.fd >= 0 && level <= DEFUPD_LEVEL_INFO)
-        ag_worker_log(&run->worker, names[level], module, text);
-    if (run->args.verbose == 0 ||
-        level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
+    if (level > (run->args.verbose > 1 ? DEFUPD_LEVEL_DEBUG : DEFUPD_LEVEL_INFO))
+        return;
+    if (run->worker.fd >= 0)
+        ag_worker_log(&run->worker, (size_t)level < NAMES ? names[level] : "", module, text);
+    if (run->worker.fd >= 0 || run->args.verbose == 0)
         return;
     ag_progress_clear(&run->progress);
-    ag_line(run->err, "%-7s %s: %s",
-            (size_t)level < sizeof names / sizeof names[0] ? names[level] : "", module, text);
+    ag_line(run->err, "%-7s %s: %s", (size_t)level < NAMES ? names[level] : "", module, text);
 }

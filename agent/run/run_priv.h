@@ -36,6 +36,8 @@ struct run {
     struct ag_handed handed;  /* to the service: then all was said there */
     struct ag_record *record; /* NULL for commands that change nothing */
     uid_t asked_by;           /* before this process became the store's owner */
+    defupd_code relay_failed; /* what is served could not be brought up to date */
+    defupd_error relay_error;
     struct ag_run_source source[AG_RUN_SOURCES];
     size_t sources;
 };
@@ -64,6 +66,11 @@ void ag_run_tell_products(struct run *run);
 
 /* --- fence.c --- the worker's fence; it still reads what the policy and the command name */
 DEFUPD_MUST_CHECK defupd_code ag_run_confine(const struct run *run, defupd_error *err);
+
+/* --- relay.c --- after the call, before the reports; and after these: a failure of it is the run's
+ * when there is none of the endpoint's own */
+void ag_run_relay(struct run *run);
+void ag_run_relay_end(struct run *run);
 
 /* --- answer.c --- print everything; yields the exit code */
 int ag_run_finish(struct run *run);

@@ -125,6 +125,7 @@ static void start_scheduled(struct ag_service *service, enum ag_due_kind kind)
     if (run == NULL)
         return;
     run->scheduled = true;
+    run->random = ag_random(service);
     start(service, run);
 }
 
@@ -190,8 +191,8 @@ static void note_poll(struct ag_service *service, const struct ag_run *run,
     if (run->exit == 0)
         ag_schedule_succeeded(&service->state, &facts->now);
     else if (run->scheduled)
-        ag_schedule_failed(&service->state, &run->config->schedule, &facts->now, ag_random(service),
-                           wait, run->retry_at == 0);
+        ag_schedule_failed(&service->state, &run->config->schedule, &facts->now, run->random, wait,
+                           run->retry_at == 0);
     else
         return;
     ag_state_save(service);

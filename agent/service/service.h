@@ -39,8 +39,8 @@ struct ag_config {
     struct ag_hook *hooks; /* their strings are owned here */
     size_t hook_count;
     int64_t run_timeout_s; /* 0: none */
-    int64_t trial_s;       /* left when the policy was read, 0: nothing is on trial */
     char relay[64];        /* what kind of relay this is, as words; "": none */
+    int64_t trial_s;       /* left when the policy was read, 0: nothing is on trial */
 };
 /* From the whole output. NULL, with what is wrong in `why`. */
 struct ag_config *ag_config_parse(char *text, char *why, size_t size);
@@ -72,6 +72,7 @@ struct ag_run {
     bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
+    uint64_t random;         /* draws the back-off, should it fail: told before, and kept to */
     char who[64];            /* as a word: "schedule", "uid%20100" */
     struct ag_out log;       /* frames for clients */
     char progress[512];      /* the latest progress frame */

@@ -52,7 +52,7 @@ static size_t make_argv(const struct ag_service *service, const struct ag_run *r
     /* Another process may be about to end: the one of an agent before, or a person's. */
     argv[count++] = "--wait";
     argv[count++] = "30";
-    for (unsigned flag = 1; flag <= AG_RUN_SCHEDULED; flag <<= 1) {
+    for (unsigned flag = 1; flag <= AG_RUN_LAST; flag <<= 1) {
         if ((run->ask.flags & flag) != 0 && ag_flag_option(flag) != NULL)
             argv[count++] = ag_flag_option(flag);
     }
@@ -63,8 +63,7 @@ static size_t make_argv(const struct ag_service *service, const struct ag_run *r
     return count;
 }
 
-/* When the next poll comes, by the outcome of this run, for reports. A failure's back-off is
- * drawn when it is known; told is the longest that it can be. */
+/* When the next poll comes, by the outcome of this run, for reports. */
 static void tell_plan(struct ag_service *service, const struct ag_run *run)
 {
     struct ag_schedule_state success = service->state, failure = service->state;
@@ -75,7 +74,7 @@ static void tell_plan(struct ag_service *service, const struct ag_run *run)
     if (ag_ask_is_poll(&run->ask))
         ag_schedule_succeeded(&success, &facts.now);
     if (ag_ask_is_poll(&run->ask) && run->scheduled)
-        ag_schedule_failed(&failure, schedule, &facts.now, UINT64_MAX, 0, false);
+        ag_schedule_failed(&failure, schedule, &facts.now, run->random, 0, false);
     ag_out_print(&service->worker.out, "N %" PRId64 " %" PRId64 " %s\n",
                  ag_schedule_due(schedule, &success, &facts).poll_wall,
                  ag_schedule_due(schedule, &failure, &facts).poll_wall, run->who);

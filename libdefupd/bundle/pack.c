@@ -34,6 +34,8 @@ struct pack {
 
 static void pack_end(struct pack *p)
 {
+    if (p->failed == DEFUPD_OK)
+        p->failed = DEFUPD_E_CANCELLED; /* so that freeing it writes no more */
     if (p->archive != NULL)
         (void)archive_write_free(p->archive);
     (void)ZSTD_freeCCtx(p->zstd);
@@ -63,21 +65,21 @@ static defupd_code deflate(struct pack *p, const void *bytes, size_t count, ZSTD
     return DEFUPD_OK;
 }
 
+/* A failure is kept, and libarchive not told: after one in its callback it never closes its writer,
+ * which leaks (3.6.2). Whoever has called it looks at p->failed. */
 static la_ssize_t take(struct archive *archive, void *user, const void *bytes, size_t count)
 {
     struct pack *p = user;
 
-    p->failed = deflate(p, bytes, count, ZSTD_e_continue);
-    if (p->failed != DEFUPD_OK) {
-        archive_set_error(archive, EIO, "%s", p->err->message);
-        return -1;
-    }
+    (void)archive;
+    if (p->failed == DEFUPD_OK)
+        p->failed = deflate(p, bytes, count, ZSTD_e_continue);
     return (la_ssize_t)count;
 }
 
-static defupd_code archive_failed(struct pack *p)
+static defupd_code went(struct pack *p, bool well)
 {
-    if (p->failed != DEFUPD_OK)
+    if (p->failed != DEFUPD_OK || well)
         return p->failed;
     return DU_FAIL(p->err, DEFUPD_E_IO, "write the archive: %s", archive_error_string(p->archive));
 }
@@ -142,16 +144,16 @@ static defupd_code open_archive(struct pack *p, const struct du_index *index, in
      * elsewhere. A library built without threads says no and works on. */
     (void)ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_nbWorkers, threads == 0 ? 1 : (int)threads);
     if (archive_write_set_format_pax_restricted(p->archive) != ARCHIVE_OK)
-        return archive_failed(p);
+        return went(p, false);
     /* Without this libarchive translates paths from the character set of the locale, on both sides:
      * what is not ASCII is refused in the C locale, and spelled otherwise in another. Not set for
      * ASCII, since it costs each member an extended header. */
     if (!all_ascii(index) &&
         archive_write_set_format_option(p->archive, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK)
-        return archive_failed(p);
+        return went(p, false);
     if (archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK ||
         archive_write_open(p->archive, p, NULL, take, NULL) != ARCHIVE_OK)
-        return archive_failed(p);
+        return went(p, false);
     return DEFUPD_OK;
 }
 
@@ -171,7 +173,7 @@ static defupd_code write_header(struct pack *p, const struct du_file *file)
     archive_entry_set_gid(entry, 0);
     rc = archive_write_header(p->archive, entry);
     archive_entry_free(entry);
-    return rc == ARCHIVE_OK ? DEFUPD_OK : archive_failed(p);
+    return went(p, rc == ARCHIVE_OK);
 }
 
 /* Read it once more, and let nothing into a bundle but what the index says. */
@@ -193,8 +195,7 @@ static defupd_code write_content(struct pack *p, const struct du_file *file, int
         if (got == 0)
             break;
         du_hash_update(&hash, p->chunk, (size_t)got);
-        if (archive_write_data(p->archive, p->chunk, (size_t)got) != got)
-            return archive_failed(p);
+        DU_TRY(went(p, archive_write_data(p->archive, p->chunk, (size_t)got) == got));
         left -= (uint64_t)got;
         if (p->tick != NULL && p->tick->fn != NULL)
             DU_TRY(p->tick->fn(p->tick->user, (uint64_t)got, p->err));
@@ -222,7 +223,7 @@ static defupd_code write_files(struct pack *p, int root, const struct du_index *
         DU_TRY(write_header(p, file));
         DU_TRY(write_content(p, file, fd));
     }
-    return archive_write_close(p->archive) == ARCHIVE_OK ? DEFUPD_OK : archive_failed(p);
+    return went(p, archive_write_close(p->archive) == ARCHIVE_OK);
 }
 
 defupd_code du_bundle_pack(const struct du_sys *sys, int root, const struct du_index *index,

@@ -507,7 +507,7 @@ static defupd_code judge(struct hop *hop, char **next)
 {
     const struct du_source *source = hop->source;
     const long status = status_of(hop);
-    const char *detail;
+    const char *detail, *tail;
     long reason = 0;
     defupd_code code;
 
@@ -527,8 +527,11 @@ static defupd_code judge(struct hop *hop, char **next)
                        detail);
     if (code == DEFUPD_E_CONNECT) /* curl tells of refused and unreachable alike */
         (void)curl_easy_getinfo(source->curl, CURLINFO_OS_ERRNO, &reason);
+    /* "... after 0 ms: Couldn't connect to server" says nothing beside the reason. */
+    tail = reason != 0 ? strstr(detail, " after ") : NULL;
     errno = (int)reason;
-    (void)DU_FAIL_ERRNO(hop->err, code, "%s: %s", hop->shown, detail);
+    (void)DU_FAIL_ERRNO(hop->err, code, "%s: %.*s", hop->shown,
+                        tail != NULL ? (int)(tail - detail) : (int)strlen(detail), detail);
     return code == DEFUPD_E_TLS_VERIFY || code == DEFUPD_E_TLS_PIN
                ? du_tls_explain(source, hop->err)
                : code;

@@ -127,15 +127,18 @@ static bool drop_farthest(struct du_manifest *manifest)
     return found != NULL;
 }
 
-bool du_choose_drop(struct du_manifest *manifest)
+bool du_choose_drop(struct du_manifest *manifest, uint64_t keep)
 {
-    if (manifest->count > DU_CHOOSE_RELEASES_MIN) {
+    const bool may =
+        manifest->count > 1 && (keep == 0 || manifest->release[manifest->count - 1].version < keep);
+
+    if (may && manifest->count > DU_CHOOSE_RELEASES_MIN) {
         drop_oldest(manifest);
         return true;
     }
     if (drop_farthest(manifest))
         return true;
-    if (manifest->count <= 1)
+    if (!may)
         return false;
     drop_oldest(manifest);
     return true;

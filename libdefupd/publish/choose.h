@@ -36,7 +36,8 @@ size_t du_choose_sources(const struct du_manifest *manifest, const bool *usable,
 void du_choose_trim(struct du_manifest *manifest);
 
 /* The manifest is too long: take the least useful entry away. First releases beyond the 30th, then
- * spaced deltas, the farthest first, then the oldest releases. False when nothing may go. */
-bool du_choose_drop(struct du_manifest *manifest);
+ * spaced deltas, the farthest first, then the oldest releases. Release `keep` and newer ones stay
+ * (0: only the newest does). False when nothing may go. */
+bool du_choose_drop(struct du_manifest *manifest, uint64_t keep);
 
 #endif

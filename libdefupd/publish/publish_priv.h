@@ -28,7 +28,8 @@
 
 #define DU_REPO_TMP "work.tmp" /* folder in objects/: what is being made */
 #define DU_MANIFEST_PUBLISH_MAX (16U * 1024)
-#define DU_META_NAME 96 /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
+#define DU_TEXT_PUBLISH_MAX 256 /* bytes of a note or of a withdrawal's reason */
+#define DU_META_NAME 96         /* bytes of "N.ROLE.json" and "HASH.manifest.xml", NUL included */
 
 struct defupd_repo {
     const struct du_sys *sys;
@@ -348,6 +349,51 @@ DEFUPD_MUST_CHECK defupd_code du_work_write(const struct defupd_repo *repo, stru
 void du_work_say(const struct defupd_repo *repo, const struct du_next *next);
 void du_work_end(struct du_work *work);
 #define DU_AUTO_WORK __attribute__((cleanup(du_work_end))) struct du_work
+
+/* edition.c: a component's manifest, from the published one to the next. */
+struct du_edition {
+    const char *component; /* borrowed */
+    struct du_manifest *manifest;
+    struct du_buf text; /* of the manifest, once it fits */
+    uint64_t dropped;   /* releases that had to go */
+    bool may_pend;      /* when signatures are missing here, keep it pending */
+    bool is_pending;    /* and they are */
+};
+#define DU_EDITION                            \
+    {                                         \
+        .text = DU_BUF(DU_MANIFEST_BYTES_MAX) \
+    }
+void du_edition_end(struct du_edition *edition);
+/* One line of UTF-8, at most `max` bytes; NULL is allowed. DEFUPD_E_INVALID with `what`. */
+DEFUPD_MUST_CHECK defupd_code du_edition_text(const char *what, const char *text, size_t max,
+                                              defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_edition_check_name(const char *component, uint64_t version,
+                                                    defupd_error *err);
+DEFUPD_MUST_CHECK defupd_code du_edition_check_rollout(const defupd_repo_rollout *rollout,
+                                                       defupd_error *err);
+/* A checked one; it starts `now` where neither it nor the release says when. False: no memory. */
+bool du_edition_set_rollout(struct du_release *release, const defupd_repo_rollout *rollout,
+                            int64_t now);
+/* The manifest that is published; it stays NULL when the component has none. Fails where keys are
+ * missing, before any work is done: DEFUPD_E_KEY, or DEFUPD_E_PENDING; DEFUPD_E_UNSUPPORTED for one
+ * that this software cannot write again. */
+DEFUPD_MUST_CHECK defupd_code du_edition_begin(const struct defupd_repo *repo, struct du_work *work,
+                                               const char *component, bool pending,
+                                               struct du_edition *edition, defupd_error *err);
+/* Write the manifest, dropping entries until it is as small as clients expect; `keep` as in
+ * du_choose_drop(). DEFUPD_E_LIMIT. */
+DEFUPD_MUST_CHECK defupd_code du_edition_fit(struct du_edition *edition, uint64_t keep,
+                                             defupd_error *err);
+/* Sign it with what is here, and where that is enough, all that states it. Nothing is written. */
+DEFUPD_MUST_CHECK defupd_code du_edition_sign(const struct defupd_repo *repo, struct du_work *work,
+                                              struct du_edition *edition, struct du_next *next,
+                                              defupd_error *err);
+/* Put it in place, or keep it pending as `what`. Its objects are there. */
+DEFUPD_MUST_CHECK defupd_code du_edition_publish(const struct defupd_repo *repo,
+                                                 struct du_work *work,
+                                                 const struct du_edition *edition,
+                                                 struct du_next *next, const char *what,
+                                                 defupd_error *err);
 
 /* pin.c: the newest root, in the keys directory. */
 /* `pin` stays empty when there is none. */

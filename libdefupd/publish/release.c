@@ -9,26 +9,9 @@
 #include "publish/publish_priv.h"
 #include "tree/tree.h"
 
-#define NOTE_MAX 256
 #define JOBS_MAX 64
 #define MEMORY_MIN (UINT64_C(64) << 20)
 #define MEMORY_DEFAULT (UINT64_C(4) << 30)
-
-/* Text that stands in the manifest: one line of UTF-8. */
-static defupd_code check_text(const char *what, const char *text, size_t max, defupd_error *err)
-{
-    if (text == NULL)
-        return DEFUPD_OK;
-    if (strlen(text) > max)
-        return DU_FAIL(err, DEFUPD_E_INVALID, "%s has %zu bytes, at most %zu are allowed", what,
-                       strlen(text), max);
-    if (!du_utf8_ok(text, strlen(text)))
-        return DU_FAIL(err, DEFUPD_E_INVALID, "%s is not UTF-8", what);
-    for (const char *at = text; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            return DU_FAIL(err, DEFUPD_E_INVALID, "%s has a control character", what);
-    return DEFUPD_OK;
-}
 
 static defupd_code check_release(const struct defupd_repo *repo, const defupd_repo_release *release,
                                  defupd_error *err)
@@ -37,14 +20,7 @@ static defupd_code check_release(const struct defupd_repo *repo, const defupd_re
         return DU_FAIL(err, DEFUPD_E_INVALID, "release is from another version of the header");
     if (release->added != NULL && release->added->struct_size != sizeof *release->added)
         return DU_FAIL(err, DEFUPD_E_INVALID, "result is from another version of the header");
-    if (release->component == NULL || !du_name_ok(release->component))
-        return DU_FAIL(err, DEFUPD_E_INVALID,
-                       "'%.64s' is not a component name: a-z, 0-9 and '-', at most %d, beginning "
-                       "with a letter, and no reserved word",
-                       release->component != NULL ? release->component : "", DU_NAME_MAX);
-    if (release->version < 1 || release->version > DU_VERSION_MAX)
-        return DU_FAIL(err, DEFUPD_E_INVALID, "version %llu is not from 1 to 2^53 - 1",
-                       (unsigned long long)release->version);
+    DU_TRY(du_edition_check_name(release->component, release->version, err));
     if (release->tree_dir == NULL || release->tree_dir[0] == '\0')
         return DU_FAIL(err, DEFUPD_E_INVALID, "no tree to publish");
     /* Clients take the newest release for the least that an honest clock can show: one from the
@@ -59,9 +35,10 @@ static defupd_code check_release(const struct defupd_repo *repo, const defupd_re
         return DU_FAIL(err, DEFUPD_E_INVALID, "%u jobs are more than %d", release->jobs, JOBS_MAX);
     if (release->memory_bytes != 0 && release->memory_bytes < MEMORY_MIN)
         return DU_FAIL(err, DEFUPD_E_INVALID, "deltas need at least 64 MiB of memory");
-    DU_TRY(check_text("label", release->label, DU_LABEL_MAX, err));
-    DU_TRY(check_text("class", release->licence_class, DU_WORD_MAX, err));
-    return check_text("note", release->note, NOTE_MAX, err);
+    DU_TRY(du_edition_text("label", release->label, DU_LABEL_MAX, err));
+    DU_TRY(du_edition_text("class", release->licence_class, DU_WORD_MAX, err));
+    DU_TRY(du_edition_text("note", release->note, DU_TEXT_PUBLISH_MAX, err));
+    return release->rollout != NULL ? du_edition_check_rollout(release->rollout, err) : DEFUPD_OK;
 }
 
 /* A tree that holds the keys directory would publish the private keys. */
@@ -99,31 +76,25 @@ static defupd_code open_tree(const struct defupd_repo *repo, const struct du_dir
 }
 
 /* The manifest so far; an empty one for a new component. */
-static defupd_code manifest_so_far(const struct defupd_repo *repo, const struct du_dirs *dirs,
-                                   struct du_state *state, const defupd_repo_release *release,
-                                   struct du_manifest **out, defupd_error *err)
+static defupd_code manifest_so_far(const struct defupd_repo *repo, struct du_work *work,
+                                   const defupd_repo_release *release, struct du_edition *edition,
+                                   defupd_error *err)
 {
-    DU_AUTO_MANIFEST *manifest = NULL;
+    struct du_manifest *made;
 
-    DU_TRY(du_state_manifest(repo, dirs, state, release->component, &manifest, err));
-    if (manifest == NULL) {
-        manifest = calloc(1, sizeof *manifest);
-        if (manifest == NULL)
+    DU_TRY(du_edition_begin(repo, work, release->component, release->pending != 0, edition, err));
+    if (edition->manifest == NULL) {
+        made = edition->manifest = calloc(1, sizeof *made);
+        if (made == NULL)
             return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a manifest");
-        (void)snprintf(manifest->component, sizeof manifest->component, "%s", release->component);
+        (void)snprintf(made->component, sizeof made->component, "%s", release->component);
     }
-    for (size_t i = 0; i < manifest->count; i++) {
-        const struct du_release *old = &manifest->release[i];
+    for (size_t i = 0; i < edition->manifest->count; i++) {
+        const struct du_release *old = &edition->manifest->release[i];
         if (old->version >= release->version)
             return DU_FAIL(err, DEFUPD_E_VERSION_ORDER, "not newer than the published version %llu",
                            (unsigned long long)old->version);
-        /* It was not read whole, so writing it again would lose what it says. */
-        if (old->requires != NULL)
-            return DU_FAIL(err, DEFUPD_E_UNSUPPORTED,
-                           "version %llu was published by a newer version of this software",
-                           (unsigned long long)old->version);
     }
-    *out = du_take(&manifest);
     return DEFUPD_OK;
 }
 
@@ -186,62 +157,36 @@ static defupd_code prepend(struct du_manifest *manifest, const defupd_repo_relea
 /* Everything of a release, before anything of it is in place. */
 struct fresh {
     const defupd_repo_release *release;
-    struct du_manifest *manifest;
+    struct du_edition edition;
     struct du_index index;
-    struct du_buf text; /* of the manifest */
     struct du_deltas deltas;
     int tree;
     bool shared; /* its bundle is an earlier release's */
-    uint64_t dropped;
 };
 
 static void fresh_end(struct fresh *fresh)
 {
-    du_manifest_freep(&fresh->manifest);
+    du_edition_end(&fresh->edition);
     du_index_free(&fresh->index);
-    du_buf_free(&fresh->text);
     du_fd_close(&fresh->tree);
-}
-
-/* Write the manifest, dropping entries until it is as small as clients expect. */
-static defupd_code write_within(struct fresh *fresh, defupd_error *err)
-{
-    struct du_manifest *manifest = fresh->manifest;
-    const size_t before = manifest->count;
-
-    while (manifest->count > DU_CHOOSE_RELEASES)
-        (void)du_choose_drop(manifest);
-    while (true) {
-        du_buf_clear(&fresh->text);
-        DU_TRY(du_manifest_write(manifest, &fresh->text, err));
-        if (fresh->text.len <= DU_MANIFEST_PUBLISH_MAX)
-            break;
-        if (!du_choose_drop(manifest))
-            return DU_FAIL(err, DEFUPD_E_LIMIT,
-                           "one release takes %zu bytes of manifest, at most "
-                           "%u are allowed",
-                           fresh->text.len, DU_MANIFEST_PUBLISH_MAX);
-    }
-    fresh->dropped += before - manifest->count;
-    return DEFUPD_OK;
 }
 
 static void fill_added(const struct fresh *fresh)
 {
-    const struct du_manifest *manifest = fresh->manifest;
+    const struct du_manifest *manifest = fresh->edition.manifest;
     const struct du_release *made = &manifest->release[0];
     defupd_repo_added *added = fresh->release->added;
 
     if (added == NULL)
         return;
     added->shared = fresh->shared;
-    added->pending = 0;
+    added->pending = fresh->edition.is_pending;
     added->files = made->files;
     added->tree_bytes = made->size;
     added->bundle_bytes = made->full.bytes;
     added->releases = manifest->count;
     added->oldest = manifest->release[manifest->count - 1].version;
-    added->dropped = fresh->dropped;
+    added->dropped = fresh->edition.dropped;
     added->deltas = made->deltas;
     added->delta_bytes = 0;
     for (size_t i = 0; i < made->deltas; i++)
@@ -252,7 +197,7 @@ static void fill_added(const struct fresh *fresh)
 
 static void tell_deltas(const struct fresh *fresh)
 {
-    const struct du_manifest *manifest = fresh->manifest;
+    const struct du_manifest *manifest = fresh->edition.manifest;
 
     for (size_t i = 0; fresh->release->on_delta != NULL && i < fresh->deltas.count; i++) {
         const struct du_deltas_job *job = &fresh->deltas.job[i];
@@ -269,40 +214,6 @@ static void tell_deltas(const struct fresh *fresh)
     }
 }
 
-static defupd_code write_manifest(const struct defupd_repo *repo, const struct du_dirs *dirs,
-                                  const char *component, const struct du_buf *text,
-                                  defupd_error *err)
-{
-    DU_AUTO_FD dir = -1;
-    char name[DU_META_NAME];
-
-    DU_TRY(du_dir_open(repo->sys, dirs->targets, component, true, 0755, &dir, err));
-    du_manifest_file(name, du_buf_bytes(text));
-    return du_file_replace(repo->sys, dir, name, text->data, text->len, 0644, err);
-}
-
-/* Who speaks for the component: its own role, else targets. */
-static const char *role_of(const struct du_state *state, const char *component)
-{
-    return du_role_set_find(&state->set, component) != NULL ? component : "targets";
-}
-
-/* Before the work of bundling: are the keys here? */
-static defupd_code check_keys(const struct defupd_repo *repo, const struct du_work *work,
-                              const char *role, bool pending, defupd_error *err)
-{
-    const char *const names[] = { role, "snapshot", "timestamp" };
-
-    if (pending)
-        return du_pending_check_none(repo, err);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        DU_TRY(du_sign_can(repo, &work->ring,
-                           du_authority_of(du_state_part(&work->state, "root"),
-                                           du_state_part(&work->state, "targets"), names[i]),
-                           names[i], err));
-    return DEFUPD_OK;
-}
-
 /* The tree's object: an earlier one, or a new one. */
 static defupd_code bundle(const struct du_work *work, const struct du_shop *shop,
                           struct fresh *fresh, struct du_object *object, defupd_error *err)
@@ -317,7 +228,7 @@ static defupd_code bundle(const struct du_work *work, const struct du_shop *shop
     if (du_tree_scan(repo->sys, fresh->tree, &task.tick, &fresh->index, err) != DEFUPD_OK)
         return du_err_prefix(err, "tree %s", release->tree_dir);
     du_index_digest(&fresh->index, digest);
-    fresh->shared = shared_object(repo, &work->dirs, fresh->manifest, digest, object);
+    fresh->shared = shared_object(repo, &work->dirs, fresh->edition.manifest, digest, object);
     du_task_start(&task, repo, DEFUPD_REPO_BUNDLING, release->component, release->version,
                   fresh->index.bytes);
     if (!fresh->shared &&
@@ -337,12 +248,12 @@ static defupd_code add_deltas(const struct du_work *work, const struct du_shop *
     };
     const size_t most = release->deltas != 0 ? release->deltas : DU_CHOOSE_DELTAS_MAX;
 
-    DU_TRY(du_deltas_plan(shop->repo, &work->dirs, fresh->manifest,
+    DU_TRY(du_deltas_plan(shop->repo, &work->dirs, fresh->edition.manifest,
                           release->no_deltas != 0 ? 0 : most, err));
-    DU_TRY(write_within(fresh, err));
-    DU_TRY(du_deltas_make(shop, fresh->manifest, fresh->tree, &fresh->index, &limits,
+    DU_TRY(du_edition_fit(&fresh->edition, 0, err));
+    DU_TRY(du_deltas_make(shop, fresh->edition.manifest, fresh->tree, &fresh->index, &limits,
                           &fresh->deltas, err));
-    return write_within(fresh, err);
+    return du_edition_fit(&fresh->edition, 0, err);
 }
 
 static defupd_code make_all(const struct du_work *work, const struct du_shop *shop,
@@ -352,81 +263,48 @@ static defupd_code make_all(const struct du_work *work, const struct du_shop *sh
     struct du_object object = { 0 };
 
     DU_TRY(bundle(work, shop, fresh, &object, err));
-    DU_TRY(prepend(fresh->manifest, fresh->release, &fresh->index, &object,
+    DU_TRY(prepend(fresh->edition.manifest, fresh->release, &fresh->index, &object,
                    published != 0 ? published : work->state.now, err));
-    du_choose_trim(fresh->manifest);
+    if (fresh->release->rollout != NULL &&
+        !du_edition_set_rollout(&fresh->edition.manifest->release[0], fresh->release->rollout,
+                                work->state.now))
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for a roll-out");
+    du_choose_trim(fresh->edition.manifest);
     return add_deltas(work, shop, fresh, err);
 }
 
-static defupd_code sign_manifest(const struct defupd_repo *repo, struct du_work *work,
-                                 struct du_next *next, const struct fresh *fresh, defupd_error *err)
-{
-    const char *component = fresh->release->component;
-    struct du_json *part;
-
-    DU_TRY(du_work_cover(work, next, err));
-    DU_TRY(du_next_edit(&work->dirs, &work->state, next, role_of(&work->state, component), &part,
-                        err));
-    if (!du_part_target(part, component, du_buf_bytes(&fresh->text)))
-        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory for the targets");
-    return du_next_sign(repo, &work->state, &work->ring, next, err);
-}
-
-/* Objects, then the manifest that names them; nobody names that yet. */
-static defupd_code put_in_place(const struct du_work *work, const struct du_shop *shop,
-                                const struct fresh *fresh, defupd_error *err)
+/* Nobody names them yet. */
+static defupd_code place_objects(const struct du_shop *shop, const struct fresh *fresh,
+                                 defupd_error *err)
 {
     DU_TRY(du_repo_go_on(shop->repo, err));
     if (!fresh->shared)
-        DU_TRY(du_shop_place(shop, DU_SHOP_BUNDLE, &fresh->manifest->release[0].full, err));
-    DU_TRY(du_deltas_place(shop, &fresh->deltas, err));
-    return write_manifest(shop->repo, &work->dirs, fresh->release->component, &fresh->text, err);
-}
-
-static defupd_code keep_pending(const struct defupd_repo *repo, struct du_work *work,
-                                struct du_next *next, const struct fresh *fresh, defupd_error *err)
-{
-    const defupd_repo_release *release = fresh->release;
-    char what[DU_NAME_MAX + DU_VERSION_TEXT + 32];
-
-    (void)snprintf(what, sizeof what, "add-release %s %llu", release->component,
-                   (unsigned long long)release->version);
-    DU_TRY(du_pending_save(repo, work, next, what, err));
-    du_repo_say(repo, "pending in %s: %s", repo->pending_path, what);
-    if (release->added != NULL)
-        release->added->pending = 1;
-    return DEFUPD_OK;
+        DU_TRY(du_shop_place(shop, DU_SHOP_BUNDLE, &fresh->edition.manifest->release[0].full, err));
+    return du_deltas_place(shop, &fresh->deltas, err);
 }
 
 static defupd_code add_release(struct defupd_repo *repo, const defupd_repo_release *release,
                                defupd_error *err)
 {
     DU_AUTO(fresh_end)
-    struct fresh fresh = { .release = release, .text = DU_BUF(DU_MANIFEST_BYTES_MAX), .tree = -1 };
+    struct fresh fresh = { .release = release, .edition = DU_EDITION, .tree = -1 };
     DU_AUTO_WORK work = DU_WORK;
     DU_AUTO_SHOP shop = DU_SHOP;
     DU_AUTO_NEXT next = { 0 };
-    defupd_code signed_by;
+    char what[DU_NAME_MAX + DU_VERSION_TEXT + 32];
 
     DU_TRY(du_work_begin(repo, &work, err));
-    DU_TRY(check_keys(repo, &work, role_of(&work.state, release->component), release->pending != 0,
-                      err));
-    DU_TRY(manifest_so_far(repo, &work.dirs, &work.state, release, &fresh.manifest, err));
+    DU_TRY(manifest_so_far(repo, &work, release, &fresh.edition, err));
     DU_TRY(du_shop_open(&shop, repo, &work.dirs, err));
     DU_TRY(make_all(&work, &shop, &fresh, err));
-    DU_TRY(sign_manifest(repo, &work, &next, &fresh, err));
-    signed_by = du_next_complete(&work.state, &next, err);
-    if (signed_by != DEFUPD_OK && (signed_by != DEFUPD_E_KEY || release->pending == 0))
-        return signed_by;
-    if (signed_by == DEFUPD_OK)
-        DU_TRY(du_next_finish(repo, &work.dirs, &work.state, &work.ring, &next, release->component,
-                              du_buf_bytes(&fresh.text), err));
-    DU_TRY(put_in_place(&work, &shop, &fresh, err));
-    if (signed_by == DEFUPD_OK)
-        DU_TRY(du_work_write(repo, &work, &next, err));
+    DU_TRY(du_edition_sign(repo, &work, &fresh.edition, &next, err));
+    DU_TRY(place_objects(&shop, &fresh, err));
+    (void)snprintf(what, sizeof what, "add-release %s %llu", release->component,
+                   (unsigned long long)release->version);
+    DU_TRY(du_edition_publish(repo, &work, &fresh.edition, &next, what, err));
     fill_added(&fresh);
     tell_deltas(&fresh);
-    return signed_by == DEFUPD_OK ? DEFUPD_OK : keep_pending(repo, &work, &next, &fresh, err);
+    return DEFUPD_OK;
 }
 
 defupd_code defupd_repo_add_release(defupd_repo *repo, const defupd_repo_release *release,

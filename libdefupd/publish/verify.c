@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/when.h"
 #include "bundle/bundle.h"
@@ -469,12 +471,78 @@ static defupd_code audit_all(struct audit *audit, defupd_error *err)
     return whole ? check_components(audit, err) : DEFUPD_OK;
 }
 
+/* --- where it unpacks --- */
+
+#define TEMP_NAME "defupd-verify-" /* and 16 hex digits */
+#define TEMP_DIGITS 16
+#define TEMP_TRIES 16
+
+static bool is_temp_name(const char *name)
+{
+    const size_t len = strlen(TEMP_NAME);
+
+    return strncmp(name, TEMP_NAME, len) == 0 &&
+           strspn(name + len, "0123456789abcdef") == TEMP_DIGITS && name[len + TEMP_DIGITS] == '\0';
+}
+
+/* Open a folder and take its lock, which dies with who holds it; false when another has it, when it
+ * is not ours, or has gone meanwhile. */
+static bool take_temp(const struct du_sys *sys, int top, const char *name, int *fd)
+{
+    DU_AUTO_FD dir = sys->openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    struct stat st, named;
+
+    if (dir < 0 || fstat(dir, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 07777) != 0700 ||
+        sys->flock(dir, LOCK_EX | LOCK_NB) != 0 ||
+        fstatat(top, name, &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_dev != st.st_dev ||
+        named.st_ino != st.st_ino)
+        return false;
+    *fd = du_take_fd(&dir);
+    return true;
+}
+
+/* What killed runs of the same user have left: nobody holds its lock. Best effort. */
+static void sweep_temp(const struct du_sys *sys, int top)
+{
+    DU_AUTO_NAMES names = { 0 };
+    defupd_error ignored;
+
+    if (du_dir_names(sys, top, &names, &ignored) != DEFUPD_OK)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        DU_AUTO_FD fd = -1;
+
+        if (is_temp_name(names.item[i]) && take_temp(sys, top, names.item[i], &fd) &&
+            du_tree_remove(sys, top, names.item[i], NULL, &ignored) != DEFUPD_OK)
+            continue;
+    }
+}
+
+/* Another run's sweep may be quicker than the lock: then another one is made. */
+static defupd_code make_temp(const struct defupd_repo *repo, int top,
+                             char name[sizeof TEMP_NAME + TEMP_DIGITS], int *fd, defupd_error *err)
+{
+    const struct du_sys *sys = repo->sys;
+    unsigned char random[TEMP_DIGITS / 2];
+
+    memcpy(name, TEMP_NAME, sizeof TEMP_NAME);
+    for (int i = 0; i < TEMP_TRIES; i++) {
+        if (sys->random(random, sizeof random) != 0)
+            return DU_FAIL_IO(err, "draw a name below %s", repo->temp_path);
+        du_hex(name + strlen(TEMP_NAME), random, sizeof random);
+        if (sys->mkdirat(top, name, 0700) != 0)
+            break;
+        if (take_temp(sys, top, name, fd))
+            return DEFUPD_OK;
+    }
+    return DU_FAIL_ERRNO(err, DEFUPD_E_CANNOT_CREATE, "create %s/%s", repo->temp_path, name);
+}
+
 /* Unpacking needs an empty folder; it is thrown away again, whatever the outcome. */
 static defupd_code audit_in_temp(struct audit *audit, defupd_error *err)
 {
     const struct du_sys *sys = audit->repo->sys;
-    unsigned char random[8];
-    char name[32 + 2 * sizeof random];
+    char name[sizeof TEMP_NAME + TEMP_DIGITS];
     DU_AUTO_FD top = sys->openat(AT_FDCWD, audit->repo->temp_path, O_RDONLY | O_DIRECTORY, 0);
     DU_AUTO_FD temp = -1;
     defupd_error ignored;
@@ -482,17 +550,10 @@ static defupd_code audit_in_temp(struct audit *audit, defupd_error *err)
 
     if (top < 0)
         return DU_FAIL_IO(err, "open temporary folder %s", audit->repo->temp_path);
-    if (sys->random(random, sizeof random) != 0)
-        return DU_FAIL_IO(err, "draw a name below %s", audit->repo->temp_path);
-    memcpy(name, "defupd-verify-", 14);
-    du_hex(name + 14, random, sizeof random);
-    if (sys->mkdirat(top, name, 0700) != 0)
-        return DU_FAIL_ERRNO(err, DEFUPD_E_CANNOT_CREATE, "create %s/%s", audit->repo->temp_path,
-                             name);
-    rc = du_dir_open(sys, top, name, false, 0, &temp, err);
+    sweep_temp(sys, top);
+    DU_TRY(make_temp(audit->repo, top, name, &temp, err));
     audit->temp = temp;
-    if (rc == DEFUPD_OK)
-        rc = audit_all(audit, err);
+    rc = audit_all(audit, err);
     if (du_tree_remove(sys, top, name, NULL, rc == DEFUPD_OK ? err : &ignored) != DEFUPD_OK &&
         rc == DEFUPD_OK)
         rc = err->code;

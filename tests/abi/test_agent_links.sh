@@ -14,9 +14,17 @@ the_service_links_the_c_library_alone() {
 }
 
 its_man_page_and_its_help_tell_of_the_same_options() {
-    local page=$SOURCE/docs/man/defupd-agent.8 option
+    same_options defupd-agent
+}
+
+that_of_the_relay_too() {
+    same_options defupd-relay
+}
+
+same_options() { # PROGRAM
+    local page=$SOURCE/docs/man/$1.8 option
     grep -q "\"defupd $VERSION\"" "$page" || fail "the page is of another version"
-    want 0 "$BUILD/agent/defupd-agent" --help
+    want 0 "$BUILD/agent/$1" --help
     for option in $(grep -o -e '--[a-z-]*' out | sort -u); do
         grep -qF -e "${option//-/\\-}" "$page" || fail "the page does not tell of $option"
     done
@@ -26,5 +34,6 @@ its_man_page_and_its_help_tell_of_the_same_options() {
 }
 
 t_run its_man_page_and_its_help_tell_of_the_same_options
+t_run that_of_the_relay_too
 t_run the_service_links_the_c_library_alone
 t_done

@@ -72,6 +72,37 @@ outdated() {
     [ -s told ]
 }
 
+debug_lines_end_by_themselves() {
+    local end
+    make_rules
+    make_repo good 1
+    end=$(($(date +%s) + 5))
+    write_policy '<schedule><initial-delay>PT0S</initial-delay></schedule>' \
+        "<debug><until>$(date -u -d "@$end" +%FT%TZ)</until></debug>"
+    start_real
+    until_true is_at 1
+    grep -q 'debug fetch: ' state/log/transfer.log || fail "$(cat state/log/transfer.log)"
+    want 0 d --config policy.xml status
+    grep -q '^Debug         the logs are kept in detail until 20' out || fail "$(cat out)"
+    while [ "$(date +%s)" -lt $end ]; do sleep 0.2; done
+    : >state/log/transfer.log
+    make_repo good 2
+    want 0 d update
+    is_at 2 || fail 'not updated'
+    [ -s state/log/transfer.log ] || fail 'no log at all'
+    ! grep -q debug state/log/transfer.log || fail 'debug lines after their time'
+    want 0 d --config policy.xml status
+    ! grep -q '^Debug' out || fail "$(cat out)"
+    # For one run: by its order
+    want 0 d -vv check
+    grep -q '^debug   fetch: ' err || fail "$(cat err)"
+    want 0 d -v check
+    ! grep -q '^debug' err || fail "$(cat err)"
+    want 0 d check
+    [ ! -s err ] || fail "$(cat err)"
+    stop_agent
+}
+
 a_bad_policy_keeps_the_one_before() {
     make_rules
     make_repo good 1
@@ -320,6 +351,20 @@ back_off_and_retry_after_outlive_a_restart() {
     stop_agent
 }
 
+the_attempt_that_is_told_is_the_one_that_comes() {
+    local told comes
+    make_rules
+    make_repo good 1
+    echo "file://$PWD/none" >source
+    policy_is 'back-off-s 3000 90000'
+    start_agent
+    until_true grep -q '^failures 1' state/agent.state
+    told=$(sed -n 's/^next-attempt //p' state/schedule/agent)
+    comes=$(awk '/^polled/ { at = $4 } /^retry-s/ { print at + $2 }' state/agent.state)
+    [ $((told - comes)) -ge -5 ] && [ $((told - comes)) -le 5 ] || fail "told $told, comes at $comes"
+    stop_agent
+}
+
 a_damaged_state_means_due_now() {
     make_rules
     make_repo good 1
@@ -420,7 +465,8 @@ P
     done
 }
 
-for t in by_a_real_policy_it_polls_and_tells_who_is_outdated a_bad_policy_keeps_the_one_before \
+for t in by_a_real_policy_it_polls_and_tells_who_is_outdated debug_lines_end_by_themselves \
+    a_bad_policy_keeps_the_one_before \
     a_policy_replaced_in_mid_update_disturbs_nothing \
     without_a_worker_that_reads_policy_it_does_not_start \
     sigterm_in_mid_download_ends_cleanly_and_the_next_start_updates \
@@ -430,7 +476,8 @@ for t in by_a_real_policy_it_polls_and_tells_who_is_outdated a_bad_policy_keeps_
     a_killed_agent_takes_its_worker_along_and_the_next_one_updates \
     also_a_stopped_worker_goes_with_its_agent \
     a_stopped_agent_goes_on_where_it_was a_second_agent_is_refused wrong_use_is_explained \
-    back_off_and_retry_after_outlive_a_restart a_damaged_state_means_due_now \
+    back_off_and_retry_after_outlive_a_restart the_attempt_that_is_told_is_the_one_that_comes \
+    a_damaged_state_means_due_now \
     nothing_is_left_behind_by_many_runs the_service_manager_is_told; do
     t_run $t
 done

@@ -52,11 +52,11 @@ fails() {
     [ "$(readlink "$state/current")" = generations/1 ] || fail "$code: current has changed"
     rm -rf "$state/sources" # whoever waits as long as was asked for
     p --json doctor >doctor.json 2>doctor.err </dev/null
-    got=$(jq -r '[.sources[0].steps[] | select(.result == "fail")][0] | "\(.step) \(.name)"' doctor.json)
-    [ "$step" = - ] && [ "$got" = 'null null' ] && return
-    [ "$got" = "$step $code" ] || fail "the doctor says '$got' instead of '$step $code': $(cat doctor.json)"
-    jq -e '.sources[0].steps | length == 7 and (map(select(.result == "fail"))[0].advice | length > 0)' \
-        doctor.json >/dev/null || fail "no advice: $(cat doctor.json)"
+    got=$(jq -r '.sources[0].steps | length as $all | map(select(.result == "fail"))[0] |
+        "\(.step) \(.name) \($all) \(.advice | length > 0)"' doctor.json)
+    [ "$step" = - ] && [ "$got" = 'null null 7 false' ] && return
+    [ "$got" = "$step $code 7 true" ] ||
+        fail "the doctor says '$got' instead of '$step $code', 7 steps and advice: $(cat doctor.json)"
     ! grep -qE 'SECRET' err doctor.json doctor.err || fail "a secret is told"
 }
 

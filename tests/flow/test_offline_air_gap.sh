@@ -368,6 +368,18 @@ metadata_may_be_two_weeks_old() {
     is_at 1 || fail 'not at 1'
     want 0 faketime '+22 days' defupd --state-dir "$state" \
         import --grace 30 whole.zip
+    # The same by policy; what is said on the command line counts more.
+    printf '<policy format="1"><sources><import-grace>%s</import-grace></sources></policy>\n' P30D >policy.xml
+    chmod 644 policy.xml
+    want 0 faketime '+22 days' defupd --config "$PWD/policy.xml" --state-dir "$state" import whole.zip
+    want 65 faketime '+22 days' defupd --config "$PWD/policy.xml" --state-dir "$state" import --grace 14 whole.zip
+    says 'EXPIRED'
+    sed -i s/P30D/P2D/ policy.xml
+    want 65 faketime '+10 days' defupd --config "$PWD/policy.xml" --state-dir "$state" import whole.zip
+    says 'EXPIRED'
+    # Without a word in it, two weeks.
+    sed -i 's|<import-grace>.*</import-grace>||' policy.xml
+    want 0 faketime '+10 days' defupd --config "$PWD/policy.xml" --state-dir "$state" import whole.zip
 }
 
 if [ -n "${AIR_GAP-}" ]; then

@@ -189,7 +189,7 @@ a_full_disk_leaves_the_repository_as_it_was() {
 
 # Killed at any time: the repository verifies, and the next run goes on.
 a_killed_publisher_leaves_a_repository_that_verifies() {
-    local times=3 total at i old=0 new=0
+    local times=2 total at i old=0 new=0
     [ -z "${DEFUPD_LONG-}" ] || times=40
     days 1 3 --deltas 0
     cp -a repo before

@@ -410,7 +410,7 @@ signal() {
     done
     kill "-$signal" "$pid" 2>/dev/null
     status=0
-    wait "$pid" || status=$?
+    wait "$pid" 2>/dev/null || status=$?
 }
 
 a_signal_ends_the_work_and_leaves_nothing_behind() {
@@ -439,6 +439,25 @@ a_signal_ends_the_work_and_leaves_nothing_behind() {
         done
         [ $status = 75 ] || fail "SIG$name: exit $status: $(cat err)"
     done
+    # One that is killed cannot clean up; the next one does, and leaves alone what is at work or not
+    # of its kind.
+    local killed=0
+    mkdir -m 0700 tmp/defupd-verify-0123456789abcde tmp/defupd-verify-0123456789abcdeg tmp/other
+    mkdir -m 0755 tmp/defupd-verify-0123456789abcdef
+    for ((i = 0; i < 20 && killed == 0; i++)); do
+        TMPDIR=$PWD/tmp signal KILL 'tmp/defupd-verify-*/tree' defupd-publish --repo repo verify
+        [ $status = 0 ] || killed=1
+    done
+    [ $killed = 1 ] && [ "$(ls tmp | wc -l)" = 5 ] || fail "exit $status: $(ls tmp)"
+    rmdir tmp/defupd-verify-0123456789abcdef
+    mkdir -m 0700 tmp/defupd-verify-0123456789abcdef
+    touch tmp/defupd-verify-0123456789abcdef/of-one-at-work
+    TMPDIR=$PWD/tmp want 0 flock tmp/defupd-verify-0123456789abcdef defupd-publish --repo repo verify
+    [ "$(ls tmp | tr '\n' ' ')" = 'defupd-verify-0123456789abcde defupd-verify-0123456789abcdef defupd-verify-0123456789abcdeg other ' ] ||
+        fail "$(ls tmp)"
+    TMPDIR=$PWD/tmp want 0 publish verify
+    [ ! -e tmp/defupd-verify-0123456789abcdef ] && [ "$(ls tmp | wc -l)" = 3 ] || fail "$(ls tmp)"
+    rm -r tmp && mkdir tmp
     # Who ignores hang-ups is not ended by one.
     TMPDIR=$PWD/tmp signal HUP 'tmp/defupd-verify-*' env --ignore-signal=HUP defupd-publish \
         --repo repo verify

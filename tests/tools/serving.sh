@@ -81,7 +81,7 @@ publish_while_clients_update() {
                 defupd --state-dir "$PWD/client$c" --source "$1" ${ca:+--ca-file "$ca"} \
                     --trusted-root repo/metadata/1.root.json --json -q update >"out$c" 2>&1 || status=$?
                 [ $status = 0 ] || { echo "exit $status: $(cat "out$c")" >>"failed$c"; break; }
-                sleep 0.05
+                sleep 0.2
             done
         ) &
         pids+=($!)

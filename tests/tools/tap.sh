@@ -112,10 +112,11 @@ print(s.getsockname()[1])'
 lie() {
     local i
     : >rules
+    : >port
     "$SOURCE/tests/tools/liar.py" --dir "$1" --rules rules >port 2>server.out </dev/null &
     servers+=($!)
     for ((i = 0; i < 200; i++)); do
-        url=http://127.0.0.1:$(head -1 port)
+        url=http://127.0.0.1:$(<port)
         [ "$url" = http://127.0.0.1: ] || return 0
         sleep 0.05
     done

@@ -63,6 +63,44 @@ static defupd_code unpack(const char *file, const struct du_tree_want *want,
     return du_bundle_unpack(&du_sys_posix, &bundle, want, base, dir, NULL, index, reused, err);
 }
 
+static int writes_left;
+
+static ssize_t full_write(int fd, const void *bytes, size_t count)
+{
+    if (writes_left-- > 0)
+        return write(fd, bytes, count);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Wherever it happens. A sanitizer looks at what is left in memory then. */
+static void a_full_disk_ends_the_packing(void)
+{
+    struct du_sys sys = du_sys_posix;
+    DU_AUTO_INDEX index = { 0 };
+    defupd_error err = { 0 };
+    defupd_code rc = DEFUPD_E_NO_SPACE;
+    int rounds;
+
+    sys.write = full_write;
+    /* What zstd holds back is several writes' worth, so that some come in the middle. */
+    T_CHECK(t_shell("mkdir -p tree/sub && for i in 1 2 3 4; do head -c 600000 /dev/urandom "
+                    ">tree/sub/$i; done && chmod -R a+rX tree") == 0);
+    T_OK(scan("tree", &index, &err), &err);
+    DU_AUTO_FD root = open("tree", O_RDONLY | O_DIRECTORY);
+    for (rounds = 0; rc != DEFUPD_OK && rounds < 1000; rounds += 1 + rounds / 4) {
+        DU_AUTO_FD out = open("bundle", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        unsigned char sha256[DU_SHA256_BYTES];
+        uint64_t bytes = 0;
+
+        writes_left = rounds;
+        rc = du_bundle_pack(&sys, root, &index, 1, 0, out, NULL, sha256, &bytes, &err);
+        T_CHECK(rc == DEFUPD_OK || rc == DEFUPD_E_NO_SPACE);
+        T_CHECK(rc == DEFUPD_OK || writes_left == -1); /* once it has failed, no more is written */
+    }
+    T_CHECK(rounds > 10 && rc == DEFUPD_OK);
+}
+
 static void a_tree_comes_back_as_it_was_whatever_the_umask(void)
 {
     defupd_error err = { 0 };
@@ -304,6 +342,7 @@ int main(void)
     T_RUN(what_the_manifest_did_not_sign_is_refused);
     T_RUN(every_forbidden_member_is_refused_by_name);
     T_RUN(frames_that_are_cut_doubled_or_too_wide_are_refused);
+    T_RUN(a_full_disk_ends_the_packing);
     T_RUN(every_flipped_byte_is_refused_or_yields_the_tree);
     return T_DONE();
 }

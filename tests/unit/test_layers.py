@@ -152,6 +152,8 @@ def the_agent_uses_the_public_headers_alone():
             beside = (os.path.join(os.path.dirname(path), name), os.path.join("agent", name))
             if kind == '"' and not any(os.path.normpath(b) in FILES for b in beside):
                 yield "%s includes \"%s\", which is not the agent's" % (path, name)
+            if name.startswith("libdefupd/") and name != "libdefupd/relay/relay.h":
+                yield "%s includes <%s>" % (path, name)
             if kind == "<" and name.split("/")[0] in LAYER and os.path.normpath(
                     os.path.join("libdefupd", name)) in FILES:
                 yield "%s includes <%s>" % (path, name)

@@ -44,7 +44,7 @@ static void publish(struct life *life, uint64_t version)
     life->release[0] = (struct du_release){ .version = version };
     life->manifest.count++;
     while (life->manifest.count > DU_CHOOSE_RELEASES)
-        (void)du_choose_drop(&life->manifest);
+        (void)du_choose_drop(&life->manifest, 0);
     du_choose_trim(&life->manifest);
     count = du_choose_sources(&life->manifest, life->usable, life->max, source);
     T_CHECK(count <= life->max);
@@ -221,27 +221,44 @@ static void entries_go_in_a_defined_order(void)
     for (uint64_t version = 1; version <= 40; version++)
         publish(&life, version);
     T_CHECK(life.manifest.count == 32);
-    T_CHECK(du_choose_drop(&life.manifest) && du_choose_drop(&life.manifest));
+    T_CHECK(du_choose_drop(&life.manifest, 0) && du_choose_drop(&life.manifest, 0));
     T_CHECK(life.manifest.count == 30);
     T_CHECK(!has(&life.release[0], 10) && !has(&life.release[1], 9)); /* left with their sources */
     /* Then spaced deltas, the oldest sources first, while all 30 releases stay. */
     deltas = life.release[0].deltas + life.release[1].deltas;
     T_CHECK(has(&life.release[0], 12));
-    T_CHECK(du_choose_drop(&life.manifest));
+    T_CHECK(du_choose_drop(&life.manifest, 0));
     T_CHECK(life.release[0].deltas + life.release[1].deltas == deltas - 1);
     T_CHECK(has(&life.release[1], 11) == false);
-    T_CHECK(du_choose_drop(&life.manifest) && !has(&life.release[0], 12));
+    T_CHECK(du_choose_drop(&life.manifest, 0) && !has(&life.release[0], 12));
     while (life.manifest.count == 30)
-        T_CHECK(du_choose_drop(&life.manifest));
+        T_CHECK(du_choose_drop(&life.manifest, 0));
     T_CHECK(life.release[0].deltas == 3 && has(&life.release[0], 37));
     T_CHECK(life.release[1].deltas == 3 && has(&life.release[1], 36));
     /* Then the oldest releases, down to one. */
-    while (du_choose_drop(&life.manifest)) {
+    while (du_choose_drop(&life.manifest, 0)) {
         T_CHECK(life.release[life.manifest.count].version < last);
         last = life.release[life.manifest.count - 1].version;
     }
     T_CHECK(life.manifest.count == 1 && life.release[0].version == 40 &&
             life.release[0].deltas == 0);
+    end(&life);
+}
+
+/* Who withdraws an old release does not want it to vanish from the list by that. */
+static void what_must_stay_is_not_dropped(void)
+{
+    struct life life;
+
+    start(&life);
+    for (uint64_t version = 1; version <= 40; version++)
+        publish(&life, version);
+    while (du_choose_drop(&life.manifest, 9))
+        T_CHECK(life.manifest.count == 32);
+    T_CHECK(life.release[31].version == 9 && life.release[0].deltas == 3);
+    while (du_choose_drop(&life.manifest, 30))
+        ;
+    T_CHECK(life.manifest.count == 11 && life.release[10].version == 30);
     end(&life);
 }
 
@@ -272,7 +289,7 @@ static void thirty_releases_fit_in_sixteen_kilobytes(void)
             }
         }
         T_OK(du_manifest_write(&life.manifest, &text, &err), &err);
-        while (text.len > 16384 && du_choose_drop(&life.manifest)) {
+        while (text.len > 16384 && du_choose_drop(&life.manifest, 0)) {
             du_buf_clear(&text);
             T_OK(du_manifest_write(&life.manifest, &text, &err), &err);
         }
@@ -294,6 +311,7 @@ int main(void)
     T_RUN(a_withdrawn_release_is_left_but_not_passed);
     T_RUN(a_release_for_newer_clients_is_no_middle);
     T_RUN(entries_go_in_a_defined_order);
+    T_RUN(what_must_stay_is_not_dropped);
     T_RUN(thirty_releases_fit_in_sixteen_kilobytes);
     return T_DONE();
 }

@@ -322,6 +322,23 @@ typedef void (*defupd_repo_delta_fn)(void *user, const defupd_repo_delta *delta)
 
 #define DEFUPD_REPO_DELTAS_MAX 12
 
+/** Who may take a release from when on. */
+typedef struct defupd_repo_step {
+    uint32_t struct_size;
+    uint32_t permille; /**< So many of 1000 hosts, 0 to 1000; not used with a ring. */
+    uint64_t after_s;  /**< After the start, at most ten years. The highest begun step counts. */
+    const char *ring;  /**< Hosts of this ring, as their policy says. Default: a step for all. */
+} defupd_repo_step;
+
+/** How a release reaches hosts bit by bit. Borrowed during the call. */
+typedef struct defupd_repo_rollout {
+    uint32_t struct_size;
+    uint32_t reserved;             /**< 0 */
+    int64_t start;                 /**< Unix seconds. Default: as it was, else now. */
+    const defupd_repo_step *steps; /**< At least one. */
+    uint64_t step_count;           /**< At most 32. */
+} defupd_repo_rollout;
+
 /** A release to publish. Start from DEFUPD_REPO_RELEASE_INIT. Borrowed during the call. */
 typedef struct defupd_repo_release {
     uint32_t struct_size;
@@ -345,11 +362,12 @@ typedef struct defupd_repo_release {
     defupd_repo_delta_fn on_delta; /**< Each delta, nearest source first, once all are ready.
                                         Default: none. */
     void *user;
+    const defupd_repo_rollout *rollout; /**< Default: none, every host may take it at once. */
 } defupd_repo_release;
 
-#define DEFUPD_REPO_RELEASE_INIT                                                              \
-    {                                                                                         \
-        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFUPD_REPO_RELEASE_INIT                                                                 \
+    {                                                                                            \
+        (uint32_t)sizeof(defupd_repo_release), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /**
@@ -366,6 +384,53 @@ typedef struct defupd_repo_release {
 DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_add_release(defupd_repo *repo,
                                                                  const defupd_repo_release *release,
                                                                  defupd_error *error);
+
+/** What can be changed of a published release. */
+typedef enum defupd_repo_amendment_kind {
+    DEFUPD_REPO_WITHDRAW = 1,      /**< No host takes it any more; who has it leaves it. */
+    DEFUPD_REPO_ROLLOUT_SET = 2,   /**< This is its roll-out from now on. */
+    DEFUPD_REPO_ROLLOUT_PAUSE = 3, /**< Who has not got it yet waits. */
+    DEFUPD_REPO_ROLLOUT_RESUME = 4 /**< It goes on where it was: steps to come are later by the time
+                                        that it stood still. */
+} defupd_repo_amendment_kind;
+
+/** A change of a published release. Start from DEFUPD_REPO_AMENDMENT_INIT. Borrowed during the
+ *  call. */
+typedef struct defupd_repo_amendment {
+    uint32_t struct_size;
+    uint32_t kind;       /**< A defupd_repo_amendment_kind. */
+    uint32_t pending;    /**< 1: as in defupd_repo_change. */
+    uint32_t is_pending; /**< Out: 1 when it waits for signatures, 0 when it is live. */
+    uint64_t version;
+    uint64_t replace_by; /**< Withdrawal: version that hosts go to which have the release, older or
+                              newer. Default: the newest that they may take, else the newest older
+                              one. */
+    const char *component;
+    const char *reason;                 /**< Withdrawal: at most 256 bytes. Default: none. */
+    const defupd_repo_rollout *rollout; /**< For DEFUPD_REPO_ROLLOUT_SET. */
+    uint64_t goes_to; /**< Out, withdrawal: the version that these hosts go to, as far as it depends
+                           on the repository; 0: none is left, and they keep it. */
+    uint64_t dropped; /**< Out: old releases that left the manifest, so that it fits. */
+    int64_t start;    /**< Out: of the roll-out, Unix seconds; 0: there is none. */
+} defupd_repo_amendment;
+
+#define DEFUPD_REPO_AMENDMENT_INIT                                               \
+    {                                                                            \
+        (uint32_t)sizeof(defupd_repo_amendment), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/**
+ * Withdraw a release, or change its roll-out: a new manifest, signed and published like a new
+ * release; no object is touched. A withdrawal may be repeated, to name another replacement or
+ * reason; what is not given stays. DEFUPD_E_INVALID (also a roll-out to pause that is paused, or to
+ * resume that is not), DEFUPD_E_NO_RELEASE, DEFUPD_E_WITHDRAWN (a replacement that is withdrawn; a
+ * roll-out of what is), DEFUPD_E_LIMIT (the manifest cannot be made to fit), DEFUPD_E_UNSUPPORTED,
+ * DEFUPD_E_KEY, DEFUPD_E_REPO, DEFUPD_E_PIN, DEFUPD_E_BUSY, DEFUPD_E_PENDING, DEFUPD_E_CANCELLED,
+ * DEFUPD_E_IO, DEFUPD_E_NO_SPACE. On failure readers see the repository as it was. @since 0.1
+ */
+DEFUPD_API DEFUPD_MUST_CHECK defupd_code defupd_repo_amend(defupd_repo *repo,
+                                                           defupd_repo_amendment *amendment,
+                                                           defupd_error *error);
 
 /** Sign the timestamp anew (needs only its key); snapshot and targets too when they expire within
  *  half their life and their keys are there. @since 0.1 */
