@@ -332,6 +332,31 @@ static void agent_line(FILE *out, const struct ag_agent *agent, const char *poli
         ag_line(out, "Policy        not valid when the agent read it: %s", agent->policy_error);
 }
 
+static void relay_lines(FILE *out, const struct ag_relay_facts *relay, int64_t now)
+{
+    const int64_t *n = relay->number;
+    char when[AG_WHEN], bytes[AG_AMOUNT];
+
+    if (!relay->there)
+        return;
+    if (n[AG_RELAY_VERSION] == 0)
+        ag_line(out, "Relay         %s, has nothing to serve yet", relay->mode);
+    else
+        ag_line(out,
+                "Relay         %s, timestamp %" PRId64 " confirmed %s, %" PRId64 " of %" PRId64
+                " objects (%s)",
+                relay->mode, n[AG_RELAY_VERSION], ag_age(when, n[AG_RELAY_CONFIRMED], now),
+                n[AG_RELAY_NAMED] - n[AG_RELAY_MISSING], n[AG_RELAY_NAMED],
+                ag_bytes(bytes, (uint64_t)n[AG_RELAY_BYTES]));
+    if (relay->lasterror != 0)
+        ag_line(out, "              not up to date: %s (%d %s)", relay->lasterror_text,
+                (int)(int32_t)relay->lasterror, relay->lasterror_name);
+    if (n[AG_RELAY_REQUESTS] > 0)
+        ag_line(out, "              %" PRId64 " requests answered, %s, %" PRId64 " clients of late",
+                n[AG_RELAY_REQUESTS], ag_bytes(bytes, (uint64_t)n[AG_RELAY_SENT]),
+                n[AG_RELAY_CLIENTS]);
+}
+
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
 {
     char version[AG_VERSION], available[AG_VERSION], published[AG_WHEN], attempt[AG_WHEN];
@@ -389,6 +414,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
+    relay_lines(out, &result->relay, now);
     if (result->debug_until > now)
         ag_line(out, "Debug         the logs are kept in detail until %s",
                 ag_time_and_age(when, result->debug_until, now));

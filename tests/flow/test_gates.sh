@@ -419,39 +419,6 @@ a_licence_that_ends_while_the_agent_runs_counts_at_once() {
     stop_agent
 }
 
-a_trial_keeps_newer_releases_waiting() {
-    begin
-    policy '<trial><enabled>yes</enabled></trial>'
-    reload
-    release 2
-    want 0 d update
-    goes 2
-    [ "$(xmllint --xpath 'string(//alpha/state)' state/local.xml)" = trial ] || fail "$(cat state/local.xml)"
-    release 3
-    poll
-    stays 2
-    want 0 d update
-    says 'trial'
-    want 0 d forceupdate
-    stays 2
-    # what waits was fetched: its confirmation needs no source
-    mv good/objects away
-    want 0 d confirm
-    want 0 d update
-    goes 3
-    mv away good/objects
-    release 4
-    want 0 d update
-    stays 3
-    want 0 d update alpha@4
-    goes 4
-    release 5
-    withdraw 4 5
-    poll
-    goes 5
-    stop_agent
-}
-
 # needs XML WORDS: release 2 stands behind it in every order.
 needs() {
     release 2
@@ -485,6 +452,35 @@ what_needs_another_engine_or_client_comes_to_nobody_else() {
 what_needs_a_newer_client_comes_to_nobody_else() {
     begin
     needs '<needs engine="defupd" min="1000"/>' defupd
+    stop_agent
+}
+
+what_comes_during_a_trial_waits_for_its_end() {
+    begin
+    policy '<trial><enabled>yes</enabled></trial>'
+    release 2
+    poll
+    goes 2
+    want 0 d --config policy.xml status
+    says 'On trial'
+    release 3
+    poll
+    stays 2
+    [ -e state/versions/alpha/3/list ] || fail "what waits is not staged: $(cat agent.log)"
+    want 0 d update
+    stays 2
+    want 0 d forceupdate
+    stays 2
+    says 'alpha: staged 2 -> 3'
+    want 0 d --config policy.xml why alpha
+    says 'trial of what is installed'
+    want 0 d update alpha@3
+    goes 3
+    withdraw 3 2
+    poll
+    goes 2
+    want 0 d --config policy.xml status
+    ! grep -q 'On trial' out || fail "what goes back has nothing to prove: $(cat out)"
     stop_agent
 }
 
@@ -583,9 +579,9 @@ t_run what_a_person_holds_goes_only_when_withdrawn
 t_run what_the_validator_refused_is_asked_for_by_name
 t_run a_licence_that_has_expired_stops_its_class_until_it_is_renewed
 t_run a_licence_that_ends_while_the_agent_runs_counts_at_once
-t_run a_trial_keeps_newer_releases_waiting
 t_run what_needs_another_engine_or_client_comes_to_nobody_else
 t_run what_needs_a_newer_client_comes_to_nobody_else
+t_run what_comes_during_a_trial_waits_for_its_end
 t_run what_is_withdrawn_is_taken_by_no_order
 t_run what_rots_is_repaired_by_the_schedule
 t_run a_week_later_all_is_verified_when_the_agent_starts
