@@ -391,6 +391,14 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
         ag_table_note(table, "  %s: came by %s", item->name, item->path_text);
 }
 
+static void unable_line(FILE *out, const char *label, const struct ag_unable *unable, int64_t now)
+{
+    char when[AG_WHEN];
+
+    ag_line(out, "%s  %s: could not begin: %s (%d %s)", label, ag_age(when, unable->time, now),
+            unable->text, (int)unable->code, defupd_code_name(unable->code));
+}
+
 static void status_text(FILE *out, const struct ag_result *result, int64_t now)
 {
     const defupd_component_status *item;
@@ -412,9 +420,7 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
                 ag_time_and_age(when, result->debug_until, now));
     /* A run that failed before it came to a component is told here. */
     if (result->unable.code != DEFUPD_OK)
-        ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",
-                ag_age(when, result->unable.time, now), result->unable.text,
-                (int)result->unable.code, defupd_code_name(result->unable.code));
+        unable_line(out, "Last attempt", &result->unable, now);
     else if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
         ag_line(out, "Last attempt  failed: %s (%d %s)", defupd_code_text(code), (int)code,
@@ -574,9 +580,11 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         check_text(out, result);
     else if (args->command->id == AG_CMD_STATUS)
         status_text(out, result, now);
-    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
+    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL) {
         ag_why_text(out, &result->why, now);
-    else if (args->command->id == AG_CMD_DOCTOR)
+        if (result->unable.code != DEFUPD_OK)
+            unable_line(out, "Since then  ", &result->unable, now);
+    } else if (args->command->id == AG_CMD_DOCTOR)
         ag_doctor_text(out, &result->doctor);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);

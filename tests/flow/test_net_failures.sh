@@ -222,7 +222,7 @@ logs_in() {
 proxies_that_are_down_or_cut() {
     a_host
     policy "$(server_of "$url")" "<proxy><url>http://127.0.0.1:$(free_port)</url></proxy>"
-    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:'
+    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:' 'Connection refused'
     policy "$(server_of "$url")" "<proxy><url>http://nowhere.invalid:3128</url></proxy>"
     fails 69 PROXY_CONNECT proxy
     # What a proxy cuts is said to be the proxy's.
@@ -272,6 +272,32 @@ a_proxy_asks_for_ntlm() {
     works
     policy "$(server_of "$url")" "<proxy><url>http://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
     fails 69 PROXY_AUTH proxy
+}
+
+# The command line takes it, too.
+a_socks_proxy() {
+    a_host
+    proxy=$(free_port)
+    microsocks -i 127.0.0.1 -p "$proxy" -u joe -P right >socks.log 2>&1 </dev/null &
+    servers+=($!)
+    listens "$proxy"
+    printf 'joe:right\n' >right.auth
+    printf 'joe:TOPSECRET\n' >wrong.auth
+    chmod 600 ./*.auth
+    for scheme in socks5 socks5h; do
+        policy "$(server_of "$url")" "<proxy><url>$scheme://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
+        works
+    done
+    policy "$(server_of "$url")" "<proxy><url>socks5h://127.0.0.1:$proxy</url><auth-file>$PWD/wrong.auth</auth-file></proxy>"
+    fails 69 PROXY_AUTH proxy "socks5h://127.0.0.1:$proxy"
+    policy "$(server_of http://nowhere.invalid)" "<proxy><url>socks5://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
+    fails 69 RESOLVE resolve nowhere.invalid
+    policy "$(server_of "$url")" "<proxy><url>socks5h://127.0.0.1:$(free_port)</url></proxy>"
+    fails 69 PROXY_CONNECT proxy
+    want 0 d --source "$url" --proxy "socks5h://127.0.0.1:$proxy" --proxy-auth-file right.auth check
+    want 69 d --source "$url" --proxy "socks5h://127.0.0.1:$proxy" --proxy-auth-file wrong.auth check
+    says 'PROXY_AUTH'
+    ! grep -q SECRET out err || fail 'a secret is told'
 }
 
 # A realm of its own on the loopback: KDC, service key of squid, user joe.
@@ -542,6 +568,7 @@ t_run proxies_that_are_down_or_cut
 have squid openssl -- a_proxy_asks_for_basic
 have squid -- a_proxy_asks_for_digest
 have squid -- a_proxy_asks_for_ntlm
+have microsocks -- a_socks_proxy
 have squid krb5kdc kdb5_util kadmin.local kinit -- a_proxy_asks_for_negotiate
 have nginx openssl faketime -- certificates
 have nginx openssl faketime -- revocation
