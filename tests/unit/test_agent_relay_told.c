@@ -3,6 +3,8 @@
  * becomes of a failure, and what reports tell. */
 #include <fcntl.h>
 
+#include <libdefupd/relay/relay.h>
+
 #include "agent_fake.h"
 #include "relay/figures.h"
 #include "report/monitor.h"
