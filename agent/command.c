@@ -37,6 +37,7 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
     { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
     { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
+    { AG_OPT_GIVEN, 0, false, "given", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",

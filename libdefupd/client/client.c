@@ -126,45 +126,45 @@ static defupd_code run_with(defupd_client *client, unsigned kind, const defupd_r
     return rc;
 }
 
-static defupd_code run(defupd_client *client, unsigned kind, const defupd_request *request,
-                       defupd_report **report, defupd_error *err)
+/* A whole entry point of that form; `call` is its name. */
+static defupd_code run(const char *call, defupd_client *client, unsigned kind,
+                       const defupd_request *request, defupd_report **report, defupd_error *error)
 {
-    return run_with(client, kind, request, NULL, report, err);
+    defupd_error scratch = { 0 };
+    defupd_error *err = error != NULL ? error : &scratch;
+
+    return client != NULL ? run_with(client, kind, request, NULL, report, err)
+                          : no_client(err, call);
 }
 
 defupd_code defupd_client_check(defupd_client *client, const defupd_request *request,
                                 defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, DU_RUN_CHECK, request, report, err);
+    return run(__func__, client, DU_RUN_CHECK, request, report, error);
 }
 
 defupd_code defupd_client_explain(defupd_client *client, const defupd_request *request,
                                   defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, EXPLAIN, request, report, err);
+    return run(__func__, client, EXPLAIN, request, report, error);
 }
 
 defupd_code defupd_client_update(defupd_client *client, const defupd_request *request,
                                  defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, DU_RUN_UPDATE, request, report, err);
+    return run(__func__, client, DU_RUN_UPDATE, request, report, error);
 }
 
 defupd_code defupd_client_download(defupd_client *client, const defupd_request *request,
                                    defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, DU_RUN_DOWNLOAD, request, report, err);
+    return run(__func__, client, DU_RUN_DOWNLOAD, request, report, error);
 }
 
 defupd_code defupd_client_install(defupd_client *client, const defupd_request *request,
                                   defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, DU_RUN_INSTALL, request, report, err);
+    return run(__func__, client, DU_RUN_INSTALL, request, report, error);
 }
 
 defupd_code defupd_client_import(defupd_client *client, const defupd_import *import,
@@ -191,28 +191,24 @@ defupd_code defupd_client_import(defupd_client *client, const defupd_import *imp
 defupd_code defupd_client_rollback(defupd_client *client, const defupd_request *request,
                                    defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, BACK + DU_BACK_ORDER, request, report, err);
+    return run(__func__, client, BACK + DU_BACK_ORDER, request, report, error);
 }
 
 defupd_code defupd_client_reject(defupd_client *client, const defupd_request *request,
                                  defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, BACK + DU_BACK_REJECTED, request, report, err);
+    return run(__func__, client, BACK + DU_BACK_REJECTED, request, report, error);
 }
 
 defupd_code defupd_client_confirm(defupd_client *client, const defupd_request *request,
                                   defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, BACK + DU_BACK_NOT, request, NULL, err);
+    return run(__func__, client, BACK + DU_BACK_NOT, request, NULL, error);
 }
 
 defupd_code defupd_client_early(defupd_client *client, defupd_report **report, defupd_error *error)
 {
-    ENTER(client, error);
-    return run(client, BACK + DU_BACK_CRASHED, NULL, report, err);
+    return run(__func__, client, BACK + DU_BACK_CRASHED, NULL, report, error);
 }
 
 defupd_code defupd_client_verify(defupd_client *client, const defupd_request *request,
@@ -252,23 +248,30 @@ defupd_code defupd_client_list(defupd_client *client, const char *component,
     return du_list(&client->ctx, component, listing, err);
 }
 
+static defupd_code hold(const char *call, defupd_client *client, const char *component,
+                        enum du_hold_change change, uint64_t version, defupd_error *error)
+{
+    defupd_error scratch = { 0 };
+    defupd_error *err = error != NULL ? error : &scratch;
+
+    return client != NULL ? du_hold(&client->ctx, component, change, version, err)
+                          : no_client(err, call);
+}
+
 defupd_code defupd_client_hold(defupd_client *client, const char *component, defupd_error *error)
 {
-    ENTER(client, error);
-    return du_hold(&client->ctx, component, DU_HOLD, 0, err);
+    return hold(__func__, client, component, DU_HOLD, 0, error);
 }
 
 defupd_code defupd_client_pin(defupd_client *client, const char *component, uint64_t version,
                               defupd_error *error)
 {
-    ENTER(client, error);
-    return du_hold(&client->ctx, component, DU_PIN, version, err);
+    return hold(__func__, client, component, DU_PIN, version, error);
 }
 
 defupd_code defupd_client_unhold(defupd_client *client, const char *component, defupd_error *error)
 {
-    ENTER(client, error);
-    return du_hold(&client->ctx, component, DU_UNHOLD, 0, err);
+    return hold(__func__, client, component, DU_UNHOLD, 0, error);
 }
 
 defupd_code defupd_client_doctor(defupd_client *client, defupd_step_fn on_step, void *user,

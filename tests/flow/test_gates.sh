@@ -455,6 +455,35 @@ what_needs_a_newer_client_comes_to_nobody_else() {
     stop_agent
 }
 
+what_comes_during_a_trial_waits_for_its_end() {
+    begin
+    policy '<trial><enabled>yes</enabled></trial>'
+    release 2
+    poll
+    goes 2
+    want 0 d --config policy.xml status
+    says 'On trial'
+    release 3
+    poll
+    stays 2
+    [ -e state/versions/alpha/3/list ] || fail "what waits is not staged: $(cat agent.log)"
+    want 0 d update
+    stays 2
+    want 0 d forceupdate
+    stays 2
+    says 'alpha: staged 2 -> 3'
+    want 0 d --config policy.xml why alpha
+    says 'trial of what is installed'
+    want 0 d update alpha@3
+    goes 3
+    withdraw 3 2
+    poll
+    goes 2
+    want 0 d --config policy.xml status
+    ! grep -q 'On trial' out || fail "what goes back has nothing to prove: $(cat out)"
+    stop_agent
+}
+
 what_is_withdrawn_is_taken_by_no_order() {
     begin
     release 2
@@ -552,6 +581,7 @@ t_run a_licence_that_has_expired_stops_its_class_until_it_is_renewed
 t_run a_licence_that_ends_while_the_agent_runs_counts_at_once
 t_run what_needs_another_engine_or_client_comes_to_nobody_else
 t_run what_needs_a_newer_client_comes_to_nobody_else
+t_run what_comes_during_a_trial_waits_for_its_end
 t_run what_is_withdrawn_is_taken_by_no_order
 t_run what_rots_is_repaired_by_the_schedule
 t_run a_week_later_all_is_verified_when_the_agent_starts
