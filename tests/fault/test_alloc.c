@@ -330,8 +330,8 @@ static defupd_code small(defupd_client *client, defupd_error *err)
     return rc == DEFUPD_OK ? defupd_client_clean(client, NULL, err) : rc;
 }
 
-/* Once more, when nothing is on trial any more, it has nothing to do, and leaves tidying up to those
- * who have. */
+/* Once more, when nothing is on trial any more, it has nothing to do, and leaves tidying up to
+ * those who have. */
 static defupd_code reject(defupd_client *client, defupd_error *err)
 {
     const defupd_code rc = defupd_client_reject(client, NULL, NULL, err);
