@@ -16,7 +16,8 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_TRUSTED_ROOT, 0, false, "trusted-root", "FILE",
       "The publisher's 1.root.json. Needed once: the store pins it at the first contact." },
     { AG_OPT_PROXY, 0, false, "proxy", "URL",
-      "Proxy for all sources. A password in it is hidden from the process list, but "
+      "Proxy for all sources: http, https, socks5 (names are resolved here) or socks5h (there). A "
+      "password in it is hidden from the process list, but "
       "--proxy-auth-file is the better place. The environment is not read." },
     { AG_OPT_PROXY_AUTH_FILE, 0, false, "proxy-auth-file", "FILE",
       "File with the proxy's credentials, one line USER:PASSWORD. It must belong to root or the "
@@ -36,6 +37,7 @@ const struct ag_option ag_options[AG_OPT_COUNT] = {
     { AG_OPT_HELP, 'h', false, "help", NULL, "Print help, also on one command." },
     { AG_OPT_WORKER, 0, false, "worker", "FD", NULL },
     { AG_OPT_SCHEDULED, 0, false, "scheduled", NULL, NULL },
+    { AG_OPT_GIVEN, 0, false, "given", NULL, NULL },
     { AG_OPT_DRY_RUN, 0, false, "dry-run", NULL,
       "Decide and say what would be done; download no content, install nothing." },
     { AG_OPT_WAIT, 0, false, "wait", "SECONDS",

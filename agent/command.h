@@ -26,6 +26,7 @@ enum ag_option_id {
     /* between the service and its worker, without help */
     AG_OPT_WORKER,
     AG_OPT_SCHEDULED,
+    AG_OPT_GIVEN,
     /* of some commands */
     AG_OPT_DRY_RUN,
     AG_OPT_WAIT,

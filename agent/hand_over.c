@@ -286,7 +286,8 @@ static void no_work(void *what)
     (void)what;
 }
 
-void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const char *state_dir)
+void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const char *state_dir,
+                  int given)
 {
     struct client client = { .fd = -1, .args = args };
     struct ag_out out = { .max = AG_LINE };
@@ -295,9 +296,12 @@ void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const ch
     *handed = (struct ag_handed){ .done = false };
     if (!is_for_agent(args) || !greet(&client, state_dir) || !make_ask(&ask, args))
         goto end;
+    if (given >= 0)
+        ask.flags |= AG_RUN_GIVEN;
     ag_out_print(&out, AG_HELLO "\n");
     ag_ask_print(&out, &ask);
-    if (out.failed || !ag_out_flush(&out, client.fd))
+    if (out.failed ||
+        !(given >= 0 ? ag_out_give(&out, client.fd, given) : ag_out_flush(&out, client.fd)))
         goto end;
     handed->done = true;
     ag_progress_start(&client.progress, stderr);

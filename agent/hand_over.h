@@ -20,8 +20,9 @@ struct ag_handed {
 };
 
 /* Hand the command over and print what the agent says, until the run has ended. A signal ends the
- * waiting, not the run. */
-void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const char *state_dir);
+ * waiting, not the run. `given`: descriptor of the file that the command's word names, -1: none. */
+void ag_hand_over(struct ag_handed *handed, const struct ag_args *args, const char *state_dir,
+                  int given);
 
 /* What the agent says of itself. */
 struct ag_agent {

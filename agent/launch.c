@@ -16,10 +16,14 @@ static int set_files(posix_spawn_file_actions_t *files, const struct ag_launch *
         rc = posix_spawn_file_actions_adddup2(files, what->err, 2);
     if (rc == 0 && what->three >= 0)
         rc = posix_spawn_file_actions_adddup2(files, what->three, 3);
+    if (rc == 0 && what->four > 0)
+        rc = posix_spawn_file_actions_adddup2(files, what->four, 4);
 #ifdef __GLIBC__
     /* Ours are close-on-exec; this is for what a library or a parent has left open. */
     if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(files, what->three >= 0 ? 4 : 3);
+        rc = posix_spawn_file_actions_addclosefrom_np(files, what->four > 0     ? 5
+                                                             : what->three >= 0 ? 4
+                                                                                : 3);
 #endif
     return rc;
 }

@@ -12,8 +12,10 @@
 struct ag_launch {
     const char *path; /* no search */
     char *const *argv, *const *env;
-    int out, err, three; /* become its descriptors 1, 2 and 3; -1: our standard error, ours, none */
-    bool session;        /* of its own; else a process group of its own */
+    int out, err; /* become its descriptors 1 and 2; -1: our standard error, ours */
+    int three;    /* becomes its descriptor 3; -1: none */
+    int four;     /* with three: becomes its descriptor 4; 0: none. Not 3 */
+    bool session; /* of its own; else a process group of its own */
 };
 
 /* 0 or errno. */

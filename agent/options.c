@@ -339,7 +339,7 @@ static bool scheme_is(const char *url, const char *const *schemes)
 static defupd_code check_values(struct ag_args *args, defupd_error *err)
 {
     static const char *const schemes[] = { "http", "https", "file", NULL };
-    static const char *const proxy_schemes[] = { "http", "https", NULL };
+    static const char *const proxy_schemes[] = { "http", "https", "socks5", "socks5h", NULL };
     char shown[200];
     uint64_t seconds, days;
 
@@ -352,7 +352,9 @@ static defupd_code check_values(struct ag_args *args, defupd_error *err)
                          ag_url_shown(shown, sizeof shown, args->sources[i]));
     }
     if (ag_given(args, AG_OPT_PROXY) && !scheme_is(args->value[AG_OPT_PROXY], proxy_schemes))
-        return USAGE(err, "--proxy '%s' is not of the form http://HOST:PORT",
+        return USAGE(err,
+                     "--proxy '%s' is not of the form http://HOST:PORT, or with https, socks5, "
+                     "socks5h",
                      ag_url_shown(shown, sizeof shown, args->value[AG_OPT_PROXY]));
     for (size_t i = 0; args->engines[i] != NULL; i++) {
         const char *equals = strchr(args->engines[i], '=');

@@ -159,6 +159,25 @@ static bool add_agent(json_t *doc, const struct ag_agent *agent)
            ag_json_text(object, "policy_error", agent->policy_error);
 }
 
+static bool add_relay(json_t *doc, const struct ag_relay_facts *relay)
+{
+    json_t *object;
+
+    if (!relay->there)
+        return true;
+    object = json_object();
+    if (!ag_json_add(doc, "relay", object) || !ag_json_text(object, "mode", relay->mode) ||
+        !ag_json_text(object, "source", relay->source) ||
+        !add_code(object, "lasterror", (int32_t)relay->lasterror) ||
+        !ag_json_text(object, "lasterror_text", relay->lasterror_text))
+        return false;
+    for (size_t i = 0; i < AG_RELAY_NUMBERS; i++) {
+        if (!ag_json_number(object, ag_relay_columns[i].key, (uint64_t)relay->number[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool add_listing(json_t *doc, const defupd_listing *listing)
 {
     json_t *array = json_array();
@@ -266,6 +285,7 @@ static bool add_parts(json_t *doc, const struct ag_result *result)
     return (result->report == NULL || add_report(doc, result)) &&
            (result->status == NULL ||
             (add_status(doc, result->status, &result->unable) && add_agent(doc, &result->agent) &&
+             add_relay(doc, &result->relay) &&
              ag_json_text(doc, "policy_error", result->policy_error))) &&
            (result->listing == NULL || add_listing(doc, result->listing));
 }

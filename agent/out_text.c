@@ -332,6 +332,31 @@ static void agent_line(FILE *out, const struct ag_agent *agent, const char *poli
         ag_line(out, "Policy        not valid when the agent read it: %s", agent->policy_error);
 }
 
+static void relay_lines(FILE *out, const struct ag_relay_facts *relay, int64_t now)
+{
+    const int64_t *n = relay->number;
+    char when[AG_WHEN], bytes[AG_AMOUNT];
+
+    if (!relay->there)
+        return;
+    if (n[AG_RELAY_VERSION] == 0)
+        ag_line(out, "Relay         %s, has nothing to serve yet", relay->mode);
+    else
+        ag_line(out,
+                "Relay         %s, timestamp %" PRId64 " confirmed %s, %" PRId64 " of %" PRId64
+                " objects (%s)",
+                relay->mode, n[AG_RELAY_VERSION], ag_age(when, n[AG_RELAY_CONFIRMED], now),
+                n[AG_RELAY_NAMED] - n[AG_RELAY_MISSING], n[AG_RELAY_NAMED],
+                ag_bytes(bytes, (uint64_t)n[AG_RELAY_BYTES]));
+    if (relay->lasterror != 0)
+        ag_line(out, "              not up to date: %s (%d %s)", relay->lasterror_text,
+                (int)(int32_t)relay->lasterror, relay->lasterror_name);
+    if (n[AG_RELAY_REQUESTS] > 0)
+        ag_line(out, "              %" PRId64 " requests answered, %s, %" PRId64 " clients of late",
+                n[AG_RELAY_REQUESTS], ag_bytes(bytes, (uint64_t)n[AG_RELAY_SENT]),
+                n[AG_RELAY_CLIENTS]);
+}
+
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)
 {
     char version[AG_VERSION], available[AG_VERSION], published[AG_WHEN], attempt[AG_WHEN];
@@ -366,6 +391,14 @@ static void status_row(struct ag_table *table, const defupd_component_status *it
         ag_table_note(table, "  %s: came by %s", item->name, item->path_text);
 }
 
+static void unable_line(FILE *out, const char *label, const struct ag_unable *unable, int64_t now)
+{
+    char when[AG_WHEN];
+
+    ag_line(out, "%s  %s: could not begin: %s (%d %s)", label, ag_age(when, unable->time, now),
+            unable->text, (int)unable->code, defupd_code_name(unable->code));
+}
+
 static void status_text(FILE *out, const struct ag_result *result, int64_t now)
 {
     const defupd_component_status *item;
@@ -381,14 +414,13 @@ static void status_text(FILE *out, const struct ag_result *result, int64_t now)
         ag_line(out, "Policy        not valid, the last good one is in force: %s",
                 result->policy_error);
     agent_line(out, &result->agent, result->policy_error, now);
+    relay_lines(out, &result->relay, now);
     if (result->debug_until > now)
         ag_line(out, "Debug         the logs are kept in detail until %s",
                 ag_time_and_age(when, result->debug_until, now));
     /* A run that failed before it came to a component is told here. */
     if (result->unable.code != DEFUPD_OK)
-        ag_line(out, "Last attempt  %s: could not begin: %s (%d %s)",
-                ag_age(when, result->unable.time, now), result->unable.text,
-                (int)result->unable.code, defupd_code_name(result->unable.code));
+        unable_line(out, "Last attempt", &result->unable, now);
     else if (store->last_error != DEFUPD_OK) {
         const defupd_code code = (defupd_code)store->last_error;
         ag_line(out, "Last attempt  failed: %s (%d %s)", defupd_code_text(code), (int)code,
@@ -548,9 +580,11 @@ void ag_text_result(FILE *out, const struct ag_result *result, int64_t now)
         check_text(out, result);
     else if (args->command->id == AG_CMD_STATUS)
         status_text(out, result, now);
-    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL)
+    else if (args->command->id == AG_CMD_WHY && result->why.status != NULL) {
         ag_why_text(out, &result->why, now);
-    else if (args->command->id == AG_CMD_DOCTOR)
+        if (result->unable.code != DEFUPD_OK)
+            unable_line(out, "Since then  ", &result->unable, now);
+    } else if (args->command->id == AG_CMD_DOCTOR)
         ag_doctor_text(out, &result->doctor);
     else if (args->command->id == AG_CMD_LIST)
         list_text(out, result);

@@ -31,9 +31,19 @@ static defupd_code read_root(struct ag_setup *setup, const char *path, defupd_er
     return DEFUPD_OK;
 }
 
-static defupd_code open_archive(struct ag_setup *setup, const char *path, defupd_error *err)
+#define GIVEN 4 /* descriptor of the file that came with an order to the service */
+
+/* A worker gets what its client has opened, with that one's rights and by that one's names. */
+static defupd_code open_archive(struct ag_setup *setup, const struct ag_args *args,
+                                defupd_error *err)
 {
-    AG_TRY(ag_path_absolute(&setup->archive, path, err));
+    AG_TRY(ag_path_absolute(&setup->archive, args->words[0], err));
+    if (ag_given(args, AG_OPT_GIVEN) && ag_given(args, AG_OPT_WORKER)) {
+        setup->archive_fd = fcntl(GIVEN, F_DUPFD_CLOEXEC, GIVEN + 1);
+        return setup->archive_fd >= 0
+                   ? DEFUPD_OK
+                   : AG_FAIL_ERRNO(err, DEFUPD_E_BUG, "%s was not given", setup->archive);
+    }
     /* Not blocking, because a pipe may stand in its place. */
     setup->archive_fd = open(setup->archive, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (setup->archive_fd < 0)
@@ -54,7 +64,7 @@ static defupd_code open_named_files(struct ag_setup *setup, const struct ag_args
         AG_TRY(ag_file_keep(ag_options[AG_OPT_CA_FILE].name, ca, ag_owner_is_other(owner),
                             &setup->ca_fd, &setup->ca_file, err));
     if (args->command->id == AG_CMD_IMPORT)
-        AG_TRY(open_archive(setup, args->words[0], err));
+        AG_TRY(open_archive(setup, args, err));
     if (auth != NULL)
         return ag_proxy_auth(proxy, auth, owner->uid, &setup->proxy, err);
     return proxy != NULL ? keep_text(&setup->proxy, proxy, err) : DEFUPD_OK;

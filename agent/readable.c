@@ -69,7 +69,10 @@ void ag_readable_gather(struct ag_readable *out, const struct ag_setup *setup,
 
     *out = (struct ag_readable){ .count = 0 };
     add(out, setup->ca_file);
-    add(out, setup->archive); /* a folder's files are opened as wanted */
+    if (setup->archive_fd >= 0) { /* a folder's files are opened as wanted */
+        (void)snprintf(out->archive, sizeof out->archive, "/proc/self/fd/%d", setup->archive_fd);
+        add(out, out->archive);
+    }
     for (size_t i = 0; (url = source_url(setup, args, i, &object)) != NULL; i++) {
         const char *const both[] = { url, object };
 

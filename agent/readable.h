@@ -14,6 +14,7 @@ struct ag_readable {
     size_t count;
     char *own[AG_READABLE]; /* of `path`, what was made here */
     size_t owned;
+    char archive[32];
 };
 /* Borrows from both. Without memory, some are missing. */
 void ag_readable_gather(struct ag_readable *out, const struct ag_setup *setup,

@@ -13,6 +13,7 @@
 #include "hand_over.h"
 #include "options.h"
 #include "report/deliver.h"
+#include "report/relay.h"
 #include "report/why.h"
 #include "support/doctor.h"
 #include "unable.h"
@@ -54,12 +55,13 @@ struct ag_result {
     struct ag_why why; /* of `why`; its status NULL for other commands */
     struct ag_doctor doctor;
     struct ag_delivery delivery;
-    defupd_error why_error;  /* why there is no plan in it */
-    struct ag_agent agent;   /* of `status` and `posture` */
-    struct ag_unable unable; /* the last attempt */
-    uint64_t freed;          /* bytes */
-    uint64_t pid;            /* that was asked to cancel */
-    bool incomplete;         /* findings or roles did not fit into memory */
+    defupd_error why_error;      /* why there is no plan in it */
+    struct ag_agent agent;       /* of `status` and `posture` */
+    struct ag_unable unable;     /* the last attempt */
+    struct ag_relay_facts relay; /* of `status` and `posture`, on a relay */
+    uint64_t freed;              /* bytes */
+    uint64_t pid;                /* that was asked to cancel */
+    bool incomplete;             /* findings or roles did not fit into memory */
 };
 
 /* Item of the report, NULL past the end and without a report. */

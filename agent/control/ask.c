@@ -41,6 +41,7 @@ static const struct {
     { AG_RUN_REPAIR, "repair", "--repair" },
     { AG_RUN_SCHEDULED, "scheduled", "--scheduled" },
     { AG_RUN_DEBUG, "debug", "-vv" },
+    { AG_RUN_GIVEN, "given", "--given" },
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 

@@ -2,6 +2,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,10 +101,9 @@ bool ag_number(const char *word, bool sign, int64_t *number)
     return true;
 }
 
-int ag_lines_read(struct ag_lines *lines, int fd)
+/* Room for more; false when a line is longer than that. */
+static bool make_room(struct ag_lines *lines)
 {
-    ssize_t got;
-
     if (lines->taken > 0) {
         memmove(lines->bytes, lines->bytes + lines->taken, lines->used - lines->taken);
         lines->used -= lines->taken;
@@ -112,8 +112,17 @@ int ag_lines_read(struct ag_lines *lines, int fd)
     if (lines->used == sizeof lines->bytes) {
         lines->too_long = true;
         errno = EMSGSIZE;
-        return -1;
+        return false;
     }
+    return true;
+}
+
+int ag_lines_read(struct ag_lines *lines, int fd)
+{
+    ssize_t got;
+
+    if (!make_room(lines))
+        return -1;
     do {
         got = read(fd, lines->bytes + lines->used, sizeof lines->bytes - lines->used);
     } while (got < 0 && errno == EINTR);
@@ -121,6 +130,63 @@ int ag_lines_read(struct ag_lines *lines, int fd)
         return (int)got;
     lines->used += (size_t)got;
     return 1;
+}
+
+/* Room for the one descriptor that a message may bring. */
+union control {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* The padding has room for a second one. */
+static void take_descriptors(struct msghdr *message, int *given)
+{
+    struct cmsghdr *head = CMSG_FIRSTHDR(message);
+    int fd;
+
+    if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+        return;
+    for (size_t at = 0; CMSG_LEN(at + sizeof fd) <= head->cmsg_len; at += sizeof fd) {
+        memcpy(&fd, CMSG_DATA(head) + at, sizeof fd);
+        if (*given <= 0) /* above the numbers that programs get it by */
+            *given = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        (void)close(fd);
+    }
+}
+
+int ag_lines_receive(struct ag_lines *lines, int fd, int *given)
+{
+    union control control;
+    struct iovec part;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    ssize_t got;
+
+    if (!make_room(lines))
+        return -1;
+    part.iov_base = lines->bytes + lines->used;
+    part.iov_len = sizeof lines->bytes - lines->used;
+    got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got <= 0)
+        return (int)got;
+    take_descriptors(&message, given);
+    lines->used += (size_t)got;
+    return 1;
+}
+
+bool ag_out_give(struct ag_out *out, int fd, int given)
+{
+    union control control = { .head = { .cmsg_len = CMSG_LEN(sizeof given),
+                                        .cmsg_level = SOL_SOCKET,
+                                        .cmsg_type = SCM_RIGHTS } };
+    struct iovec part = { .iov_base = out->bytes, .iov_len = out->used };
+    const struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+
+    memcpy(CMSG_DATA(&control.head), &given, sizeof given);
+    return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)out->used;
 }
 
 char *ag_lines_next(struct ag_lines *lines)

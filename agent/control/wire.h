@@ -38,6 +38,9 @@ struct ag_lines {
 /* Read once. 1: something came; 0: the other side has closed; -1: nothing now, or an error (errno).
  */
 int ag_lines_read(struct ag_lines *lines, int fd);
+/* The same from a socket, without waiting. The first descriptor that comes along is put into
+ * *given, which was 0, close-on-exec and at least 10; more are closed. */
+int ag_lines_receive(struct ag_lines *lines, int fd, int *given);
 /* The next whole line, without its end, valid until the next read; NULL when there is none. A NUL
  * in it and a line without end set too_long. */
 char *ag_lines_next(struct ag_lines *lines);
@@ -56,6 +59,8 @@ __attribute__((format(printf, 2, 3))) void ag_out_print(struct ag_out *out, cons
 void ag_out_text(struct ag_out *out, char letter, const char *text);
 /* Write what can be written now. False: the other side is gone. */
 bool ag_out_flush(struct ag_out *out, int fd);
+/* Send all of it to a socket at once, and a descriptor along with it. */
+bool ag_out_give(struct ag_out *out, int fd, int given);
 void ag_out_free(struct ag_out *out);
 
 /* What a client can ask for, in the words of the command line. */
@@ -66,7 +71,8 @@ enum { /* flags of a run */
        AG_RUN_ACCEPT_QUARANTINED = 8,
        AG_RUN_REPAIR = 16,
        AG_RUN_SCHEDULED = 32,
-       AG_RUN_DEBUG = 64 /* its log in detail */
+       AG_RUN_DEBUG = 64, /* its log in detail */
+       AG_RUN_GIVEN = 128 /* the file that the word names came with the request */
 };
 struct ag_ask {
     char command[16];
@@ -87,7 +93,7 @@ bool ag_ask_is_harmless(const struct ag_ask *ask);
 /* True for a run that brings all components to the newest. */
 bool ag_ask_is_poll(const struct ag_ask *ask);
 void ag_ask_free(struct ag_ask *ask);
-#define AG_RUN_LAST AG_RUN_DEBUG
+#define AG_RUN_LAST AG_RUN_GIVEN
 /* The option of the command line for one flag, NULL for those that are none. */
 const char *ag_flag_option(unsigned flag);
 

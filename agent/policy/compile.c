@@ -11,7 +11,7 @@
 #include "become.h"
 #include "fail.h"
 #include "policy/map.h"
-#include "relay/server.h"
+#include "relay/relay.h"
 #include "report/report.h"
 #include "text.h"
 #include "unable.h"

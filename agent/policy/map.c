@@ -390,6 +390,8 @@ void ag_map_report(struct ag_report_settings *settings, const struct ag_force *f
     settings->policy_code = force->error.code;
     settings->debug_until = (int64_t)ag_policy_number(policy, "debug/until");
     settings->report_url = ag_policy_text(policy, "report/url");
+    settings->is_relay =
+        ag_policy_at(policy, "relay") != NULL && ag_policy_number(policy, "relay/enabled") != 0;
     settings->queue_bytes = ag_policy_number(policy, "report/queue-size");
 }
 

@@ -22,7 +22,9 @@ defupd_code pt_key_generate(const struct pt_args *args, defupd_error *err)
         is_role = is_role || strcmp(role, roles[i]) == 0;
     if (is_role != (component == NULL))
         return pt_fail(err, DEFUPD_E_INVALID, "key generate: '%s' is %s", role,
-                       is_role ? "no component" : "none of root, targets, snapshot, timestamp");
+                       is_role ? "no component"
+                               : "none of root, targets, snapshot, timestamp; --component C is for "
+                                 "a component's own key");
     rc = pt_open(&repo, args, pt_say, NULL, err);
     if (rc == DEFUPD_OK)
         rc = defupd_repo_key_generate(repo, role, args->value[PT_OPT_TYPE], id, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: policy, sockets, the store's owner, a fence, and then nothing but serving. */
-#include "relay/server.h"
+#include "relay/relay.h"
 #include "relay/upstream.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fail.h"
-#include "relay/server.h"
+#include "relay/relay.h"
 #include "report/disk.h"
 
 #define HEAD "defupd-relay-served 1\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "relay/server.h"
+#include "relay/relay.h"
 
 static void take_list(const char **out, size_t most, const struct ag_policy *policy,
                       const char *path)

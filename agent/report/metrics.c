@@ -116,6 +116,25 @@ static void states(FILE *out, const struct ag_seen *seen)
     }
 }
 
+static void relay(FILE *out, const struct ag_relay_facts *facts)
+{
+    char name[64];
+
+    if (!facts->there)
+        return;
+    head(out, "relay_info", "gauge", "This host is a relay.");
+    (void)fputs("defupd_relay_info{", out);
+    label(out, "mode", facts->mode, '}');
+    (void)fputs(" 1\n", out);
+    one(out, "relay_last_error_code", "gauge",
+        "How the last attempt to be up to date ended: 0 or a negative code.",
+        signed_code(facts->lasterror));
+    for (size_t i = 0; i < AG_RELAY_NUMBERS; i++) {
+        (void)snprintf(name, sizeof name, "relay_%s", ag_relay_columns[i].metric);
+        one(out, name, ag_relay_columns[i].type, ag_relay_columns[i].help, facts->number[i]);
+    }
+}
+
 void ag_metrics(FILE *out, const struct ag_seen *seen, const struct ag_totals *totals)
 {
     head(out, "info", "gauge", "This agent.");
@@ -150,6 +169,7 @@ void ag_metrics(FILE *out, const struct ag_seen *seen, const struct ag_totals *t
         }
     }
     states(out, seen);
+    relay(out, &seen->relay);
 }
 
 defupd_code ag_metrics_write(const struct ag_disk *disk, const char *state_dir, const char *posture,

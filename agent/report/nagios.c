@@ -56,6 +56,15 @@ static void tell(FILE *out, unsigned *told, const struct ag_seen_definition *d)
     }
 }
 
+/* Older than two intervals, as the contact of the host itself; the clock of the report. */
+static bool lags(const struct ag_seen *seen)
+{
+    const int64_t *n = seen->relay.number;
+
+    return seen->relay.there &&
+           (n[AG_RELAY_CONFIRMED] == 0 || n[AG_RELAY_LAG] > 2 * seen->interval_s);
+}
+
 enum ag_severity ag_nagios(FILE *out, const struct ag_seen *seen, int64_t now)
 {
     enum ag_severity worst = AG_FINE;
@@ -68,7 +77,7 @@ enum ag_severity ag_nagios(FILE *out, const struct ag_seen *seen, int64_t now)
     }
     if (!seen->connected || (seen->lasterror != 0 && polls == 0))
         raise_to(&worst, AG_WARNING);
-    if (seen->count == 0)
+    if (seen->count == 0 || lags(seen))
         raise_to(&worst, AG_WARNING);
     (void)fprintf(out, "DEFUPD %s - ", words[worst]);
     for (size_t i = 0; i < seen->count; i++) {
@@ -79,6 +88,8 @@ enum ag_severity ag_nagios(FILE *out, const struct ag_seen *seen, int64_t now)
         (void)fprintf(out, "%sno contact with a source", told++ > 0 ? ", " : "");
     if (seen->count == 0)
         (void)fprintf(out, "%sno component is known", told++ > 0 ? ", " : "");
+    if (lags(seen))
+        (void)fprintf(out, "%srelay not up to date", told++ > 0 ? ", " : "");
     if (told == 0 && worst != AG_FINE)
         (void)fprintf(out, "%s", seen->lasterror_name);
     if (told == 0 && worst == AG_FINE)
@@ -93,6 +104,8 @@ enum ag_severity ag_nagios(FILE *out, const struct ag_seen *seen, int64_t now)
             (void)fprintf(out, " '%s_age'=%" PRId64 "s;;;0", d->name, now - d->last_success);
         (void)fprintf(out, " '%s_version'=%" PRIu64, d->name, d->version);
     }
+    if (seen->relay.there)
+        (void)fprintf(out, " 'relay_lag'=%" PRId64 "s;;;0", seen->relay.number[AG_RELAY_LAG]);
     (void)fputc('\n', out);
     return worst;
 }

@@ -66,6 +66,25 @@ static bool add_component(json_t *engines, const defupd_component_status *item, 
     return definition(json_object_get(row, "definitions"), item, trial_s);
 }
 
+static bool add_relay(json_t *doc, const struct ag_relay_facts *relay)
+{
+    json_t *row;
+
+    if (relay == NULL)
+        return true;
+    row = json_object();
+    if (!ag_json_add(doc, "relay", row) || !ag_json_text(row, "mode", relay->mode) ||
+        !ag_json_text(row, "source", relay->source) ||
+        !ag_json_number(row, "lasterror", relay->lasterror) ||
+        !ag_json_text(row, "lasterror_name", relay->lasterror_name))
+        return false;
+    for (size_t i = 0; i < AG_RELAY_NUMBERS; i++) {
+        if (!ag_json_number(row, ag_relay_columns[i].key, (uint64_t)relay->number[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool document(json_t *doc, const defupd_status *status,
                      const struct ag_report_settings *settings, int64_t now)
 {
@@ -93,7 +112,7 @@ static bool document(json_t *doc, const defupd_status *status,
         json_decref(engines);
         return false;
     }
-    if (!ag_json_add(doc, "engines", engines))
+    if (!ag_json_add(doc, "engines", engines) || !add_relay(doc, settings->relay))
         return false;
     for (uint32_t i = 0; (item = defupd_status_at(status, i)) != NULL; i++) {
         if (!add_component(engines, item, store->trial_s, settings))

@@ -11,6 +11,7 @@
 #include <defupd/defupd.h>
 
 #include "report/disk.h"
+#include "report/relay.h"
 
 /* Time between two scheduled attempts when no policy says another. */
 #define AG_INTERVAL_S 7200
@@ -30,6 +31,8 @@ struct ag_report_settings {
     const char *report_url; /* where events and the posture are sent, NULL: nowhere */
     const char *ca_file;    /* for it; NULL: the system's */
     uint64_t queue_bytes;   /* most of what waits to be sent; 0: 4 MiB */
+    bool is_relay;
+    const struct ag_relay_facts *relay; /* NULL: nothing is told of it */
 };
 
 /* local.xml as bytes, yours to free(). `last` is how the attempt ended that the report is about:

@@ -155,6 +155,25 @@ static bool engine(const struct reader *r, struct ag_seen *seen, const json_t *r
     return true;
 }
 
+static bool relay(const struct reader *r, const json_t *doc, struct ag_relay_facts *out)
+{
+    const json_t *row = json_object_get(doc, "relay");
+
+    if (row == NULL)
+        return true;
+    if (!json_is_object(row))
+        return bad(r, "relay", "is not an object");
+    out->there = true;
+    for (size_t i = 0; i < AG_RELAY_NUMBERS; i++) {
+        if (!moment(r, row, ag_relay_columns[i].key, &out->number[i]))
+            return false;
+    }
+    return text(r, row, "mode", out->mode, sizeof out->mode) &&
+           text(r, row, "source", out->source, sizeof out->source) &&
+           unsigned32(r, row, "lasterror", &out->lasterror) &&
+           text(r, row, "lasterror_name", out->lasterror_name, sizeof out->lasterror_name);
+}
+
 static bool document(const struct reader *r, struct ag_seen *seen, const json_t *doc)
 {
     const json_t *engines = json_object_get(doc, "engines");
@@ -169,7 +188,8 @@ static bool document(const struct reader *r, struct ag_seen *seen, const json_t 
         !moment(r, doc, "interval", &seen->interval_s) ||
         !unsigned64(r, doc, "generation", &seen->generation) ||
         !unsigned32(r, doc, "lasterror", &seen->lasterror) ||
-        !text(r, doc, "lasterror_name", seen->lasterror_name, sizeof seen->lasterror_name))
+        !text(r, doc, "lasterror_name", seen->lasterror_name, sizeof seen->lasterror_name) ||
+        !relay(r, doc, &seen->relay))
         return false;
     for (size_t i = 0; i < json_array_size(engines); i++) {
         if (!engine(r, seen, json_array_get(engines, i)))

@@ -10,6 +10,8 @@
 
 #include <defupd/error.h>
 
+#include "report/relay.h"
+
 #define AG_POSTURE_MAX (1u << 20) /* bytes of one */
 #define AG_SEEN_MAX 1024          /* definitions in one */
 #define AG_SEEN_TEXT 128          /* longer texts are refused */
@@ -33,6 +35,7 @@ struct ag_seen {
     uint32_t lasterror;
     uint64_t generation;
     int64_t time, last_contact, interval_s; /* 0 in postures of other makes */
+    struct ag_relay_facts relay;            /* `there` when it is one; no texts */
     struct ag_seen_definition *definition;  /* in order of names */
     size_t count;
 };

@@ -22,6 +22,8 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
                              const struct ag_report_settings *settings, defupd_code last,
                              int64_t now, char **posture, defupd_error *err)
 {
+    struct ag_report_settings with = *settings;
+    struct ag_relay_facts relay;
     defupd_status *status = NULL;
     char *local = NULL, *text = NULL;
     struct stat st;
@@ -34,6 +36,10 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
      * nothing but its own reports. */
     if (stat(state_dir, &st) != 0 && errno == ENOENT)
         return DEFUPD_OK;
+    if (settings->is_relay) {
+        ag_relay_facts_read(&relay, state_dir, now);
+        with.relay = &relay;
+    }
     rc = defupd_client_status(client, &status, err);
     if (rc == DEFUPD_OK && !tells_of_host(last))
         last = settings->unable_code != DEFUPD_OK
@@ -42,7 +48,7 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
     if (rc == DEFUPD_OK)
         rc = ag_local_xml(&local, &count, status, settings, last, err);
     if (rc == DEFUPD_OK)
-        rc = ag_posture(&text, status, settings, now, err);
+        rc = ag_posture(&text, status, &with, now, err);
     if (rc == DEFUPD_OK)
         rc = defupd_client_write_report(client, "local.xml", local, count, err);
     if (rc == DEFUPD_OK)

@@ -13,11 +13,13 @@
 static defupd_code print_posture(struct run *run, defupd_error *err)
 {
     const int64_t now = (int64_t)time(NULL);
+    struct ag_report_settings settings = run->setup.report;
     char *text = NULL;
     struct ag_seen seen;
     defupd_code rc;
 
-    AG_TRY(ag_posture(&text, run->result.status, &run->setup.report, now, err));
+    settings.relay = run->result.relay.there ? &run->result.relay : NULL;
+    AG_TRY(ag_posture(&text, run->result.status, &settings, now, err));
     if (!ag_given(&run->args, AG_OPT_NAGIOS)) {
         (void)fputs(text, stdout);
         free(text);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -117,17 +118,23 @@ static bool hand_over(struct run *run)
 {
     struct ag_result *result = &run->result;
     const char *state_dir = run->args.value[AG_OPT_STATE_DIR];
+    int given = -1;
 
     if (run->worker.fd >= 0)
         return false;
-    /* The agent's working directory is another one. */
+    /* The agent's working directory is another one, it may not read what the operator may, and
+     * private folders of a unit have the same names as the operator's. */
     if (run->args.command->id == AG_CMD_IMPORT) {
         result->code = ag_path_absolute(&run->archive, run->args.words[0], &result->err);
         if (result->code != DEFUPD_OK)
             return true;
         run->args.words[0] = run->archive;
+        given = open(run->archive, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     }
-    ag_hand_over(&run->handed, &run->args, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR);
+    ag_hand_over(&run->handed, &run->args, state_dir != NULL ? state_dir : AG_DEFAULT_STATE_DIR,
+                 given);
+    if (given >= 0)
+        (void)close(given);
     if (run->handed.refused)
         result->code = AG_FAIL(&result->err, run->handed.code, "%s", run->handed.text);
     return run->handed.done;

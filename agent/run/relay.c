@@ -7,7 +7,7 @@
 
 #include "fail.h"
 #include "relay/content.h"
-#include "relay/server.h"
+#include "relay/relay.h"
 #include "run_priv.h"
 #include "signals.h"
 #include "text.h"

@@ -121,6 +121,8 @@ void ag_control_close(struct ag_service *service, struct ag_client *client)
     (void)service;
     ag_run_drop(client->run);
     ag_out_free(&client->out);
+    if (client->given > 0)
+        (void)close(client->given);
     (void)close(client->fd);
     *client = (struct ag_client){ .fd = -1 };
 }
@@ -206,14 +208,24 @@ static void want_run(struct ag_service *service, struct ag_client *client, char 
                        "policy's user-update does not allow user %u to order '%s'",
                        (unsigned)client->uid, ask.command);
         refuse(client, EX_NOPERM, DEFUPD_E_NOT_PERMITTED, text);
+    } else if ((ask.flags & AG_RUN_GIVEN) != 0 &&
+               (client->given <= 0 || strcmp(ask.command, "import") != 0)) {
+        refuse(client, EX_USAGE, DEFUPD_E_INVALID, "no file came with the request");
     } else if (service->stopping) {
         refuse(client, EX_TEMPFAIL, DEFUPD_E_CANCELLED, "the agent is being stopped");
     } else {
+        const bool given = (ask.flags & AG_RUN_GIVEN) != 0;
+
         client->run = ag_run_order(service, &ask, client->uid);
-        if (client->run != NULL)
-            client->run->refs++;
-        else
+        if (client->run == NULL) {
             refuse(client, EX_TEMPFAIL, DEFUPD_E_BUSY, "too many orders wait");
+        } else {
+            client->run->refs++;
+            if (given) {
+                client->run->given = client->given;
+                client->given = 0;
+            }
+        }
     }
     ag_ask_free(&ask);
 }
@@ -279,7 +291,7 @@ static void request(struct ag_service *service, struct ag_client *client, char *
 
 void ag_control_read(struct ag_service *service, struct ag_client *client)
 {
-    const int rc = ag_lines_read(&client->in, client->fd);
+    const int rc = ag_lines_receive(&client->in, client->fd, &client->given);
     char *line;
 
     if (rc < 0 && (errno == EAGAIN || errno == EINTR))

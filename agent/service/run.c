@@ -24,6 +24,8 @@ void ag_run_drop(struct ag_run *run)
     ag_ask_free(&run->ask);
     ag_config_drop(run->config);
     ag_out_free(&run->log);
+    if (run->given > 0)
+        (void)close(run->given);
     free(run);
 }
 

@@ -72,10 +72,11 @@ struct ag_run {
     bool done;
     bool failed; /* without a worker that could have told why */
     unsigned tries;
-    uint64_t random;         /* draws the back-off, should it fail: told before, and kept to */
-    char who[64];            /* as a word: "schedule", "uid%20100" */
-    struct ag_out log;       /* frames for clients */
-    char progress[512];      /* the latest progress frame */
+    int given;          /* the file that its word names, as its client has opened it; 0: none */
+    uint64_t random;    /* draws the back-off, should it fail: told before, and kept to */
+    char who[64];       /* as a word: "schedule", "uid%20100" */
+    struct ag_out log;  /* frames for clients */
+    char progress[512]; /* the latest progress frame */
     uint64_t progress_count; /* frames so far */
     int exit;
     int code; /* the worker's outcome, a defupd_code */
@@ -90,6 +91,7 @@ struct ag_client {
     gid_t gid;
     bool greeted, answered, ending;
     int64_t deadline_ms; /* to have made its wish known */
+    int given;           /* a file's descriptor that came with its request; 0: none */
     struct ag_lines in;
     struct ag_out out;
     struct ag_run *run; /* whose output it gets */

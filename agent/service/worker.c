@@ -98,7 +98,8 @@ void ag_worker_start(struct ag_service *service, struct ag_run *run)
                                                       .env = environ,
                                                       .out = -1,
                                                       .err = -1,
-                                                      .three = pair[1] });
+                                                      .three = pair[1],
+                                                      .four = run->given });
     (void)close(pair[1]);
     if (rc != 0) {
         char text[256];

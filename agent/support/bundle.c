@@ -223,7 +223,7 @@ static void add_versions(struct bundle *bundle)
     memo_add(bundle, &memo, "version.txt");
 }
 
-/* What `defupd status` and `defupd list` print, from the store alone. */
+/* What `defupd status` and `defupd list` print, without a policy. */
 static void add_status(struct bundle *bundle)
 {
     defupd_client_options options = DEFUPD_CLIENT_OPTIONS_INIT;
@@ -241,6 +241,8 @@ static void add_status(struct bundle *bundle)
         return;
     }
     args.command = ag_command_find("status");
+    ag_agent_ask(&result.agent, bundle->state_dir);
+    ag_unable_read(&result.unable, bundle->state_dir);
     if (memo_start(&status) != NULL)
         ag_text_result(status.out, &result, bundle->now);
     memo_add(bundle, &status, "status.txt");
@@ -299,7 +301,8 @@ static void add_store(struct bundle *bundle)
 {
     static const char *const files[] = { "local.xml",   "posture.json",   "metrics/defupd.prom",
                                          "log/totals",  "log/sequence",   "current/generation.xml",
-                                         "agent.state", "outbox/dropped", "outbox/back-off" };
+                                         "agent.state", "outbox/dropped", "outbox/back-off",
+                                         "unable" };
     static const char *const folders[] = { "schedule", "holds", "quarantine", "distrust", "trial" };
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)

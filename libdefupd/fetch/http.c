@@ -510,6 +510,7 @@ static defupd_code judge(struct hop *hop, char **next)
     const char *detail, *tail;
     long reason = 0;
     defupd_code code;
+    int len;
 
     hop->get->status = status;
     if (hop->stop != DEFUPD_OK)
@@ -521,17 +522,17 @@ static defupd_code judge(struct hop *hop, char **next)
     if (code == DEFUPD_E_NOMEM)
         return DU_FAIL(hop->err, code, "no memory for a transfer");
     detail = du_curl_detail(source, hop->rc);
-    if (source->via != NULL && (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_CONNECT ||
-                                code == DEFUPD_E_PROXY_DOWNLOAD))
-        return DU_FAIL(hop->err, code, "%s: through proxy %s: %s", hop->shown, source->via->url,
-                       detail);
-    if (code == DEFUPD_E_CONNECT) /* curl tells of refused and unreachable alike */
+    if (hop->rc == CURLE_COULDNT_CONNECT) /* curl tells of refused and unreachable alike */
         (void)curl_easy_getinfo(source->curl, CURLINFO_OS_ERRNO, &reason);
     /* "... after 0 ms: Couldn't connect to server" says nothing beside the reason. */
     tail = reason != 0 ? strstr(detail, " after ") : NULL;
     errno = (int)reason;
-    (void)DU_FAIL_ERRNO(hop->err, code, "%s: %.*s", hop->shown,
-                        tail != NULL ? (int)(tail - detail) : (int)strlen(detail), detail);
+    len = tail != NULL ? (int)(tail - detail) : (int)strlen(detail);
+    if (source->via != NULL && (code == DEFUPD_E_PROXY_AUTH || code == DEFUPD_E_PROXY_CONNECT ||
+                                code == DEFUPD_E_PROXY_DOWNLOAD))
+        return DU_FAIL_ERRNO(hop->err, code, "%s: through proxy %s: %.*s", hop->shown,
+                             source->via->url, len, detail);
+    (void)DU_FAIL_ERRNO(hop->err, code, "%s: %.*s", hop->shown, len, detail);
     return code == DEFUPD_E_TLS_VERIFY || code == DEFUPD_E_TLS_PIN
                ? du_tls_explain(source, hop->err)
                : code;

@@ -106,7 +106,7 @@ def answer(url):
 
 def wrk(options, url, connections, header=None):
     """Requests and bytes per second."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{options.seconds}s", url]
+    command = ["wrk", "-t1", "--timeout", "60s", f"-c{connections}", f"-d{options.seconds}s", url]
     if header:
         command[1:1] = ["-H", header]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -200,8 +200,8 @@ def main():
     parser.add_argument("--build", default="build", help="where the programs were built")
     parser.add_argument("--work", help="folder for what is made (default: a temporary one)")
     parser.add_argument("--json", help="write the figures there")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--large", type=int, default=20000000, help="bytes of the large object")
     parser.add_argument("--agents", type=int, default=10000)
     parser.add_argument("--threads", type=int, default=16, help="agents at a time")

@@ -2,6 +2,7 @@
 /* The nth allocation fails, for every n of a whole update of metadata: once, and from then on. What
  * comes of it is an error that says so, or a file that is fetched again; never another verdict, and
  * the next run finds everything as it should be. */
+#include "trust/trust_priv.h"
 #include "trust_repo.h"
 
 #if defined(__has_feature)
@@ -85,6 +86,14 @@ static defupd_code save(void *user, const char *name, struct du_bytes bytes, def
     return rc;
 }
 
+static void count(void *user, const char *name)
+{
+    int *components = user;
+
+    (void)name;
+    (*components)++;
+}
+
 /* A run as a process would do it, and the target it is for. */
 static defupd_code run(struct end *e, struct du_buf *out, defupd_error *err)
 {
@@ -95,11 +104,15 @@ static defupd_code run(struct end *e, struct du_buf *out, defupd_error *err)
     };
     struct du_verified verified = { NULL, 0 };
     DU_AUTO_TRUST *trust = NULL;
+    int components = 0;
     bool unchanged;
 
     e->log[0] = e->requests[0] = '\0';
     DU_TRY(du_refresh_load(&trust, &io, &options, err));
     DU_TRY(du_refresh_cycle(trust, &io, &options, &unchanged, err));
+    DU_TRY(du_trust_components(trust, count, &components, err));
+    if (components != 2)
+        return DU_FAIL(err, DEFUPD_E_BUG, "%d components, expected 2", components);
     return du_refresh_target(trust, &io, &options, "ips/manifest.xml", "local.target", 1000, out,
                              &verified, err);
 }
@@ -174,6 +187,54 @@ static void try_all(bool empty, bool forever)
     T_CHECK(failed > 100);
 }
 
+/* A root of ECDSA, made for this: its check needs memory, that of Ed25519 does not. */
+static const char ecdsa_root[] =
+    "{\"signatures\":[{\"keyid\":\"d5125330a658935fe4919d8150b283b8e2624"
+    "1623f894121d9292658f1701728\",\"sig\":\"3046022100d3bfafe6381c8454"
+    "881eb161433219b272fc21759d01fc6f3da60ac18975b796022100fe2369df"
+    "dd2f22943cfe3e90c97f8ba4b667814dadd8e234d15ed047e6d2b1ad\"}],\"s"
+    "igned\":{\"_type\":\"root\",\"spec_version\":\"1.0.34\",\"version\":1,\"ex"
+    "pires\":\"2030-01-01T00:00:00Z\",\"keys\":{\"d5125330a658935fe4919d8"
+    "150b283b8e26241623f894121d9292658f1701728\":{\"keytype\":\"ecdsa\","
+    "\"scheme\":\"ecdsa-sha2-nistp256\",\"keyval\":{\"public\":\"-----BEGIN "
+    "PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEO/4RMuhdy"
+    "8OBKRPMFaKl8UhsZzul\\nvMcfQakOrL121Ry+4Q0Hhr57xZ2ENcDhFY+G7neiT"
+    "1MlV8I2SAijE+m3SA==\\n-----END PUBLIC KEY-----\\n\"}}},\"roles\":{\""
+    "root\":{\"keyids\":[\"d5125330a658935fe4919d8150b283b8e26241623f89"
+    "4121d9292658f1701728\"],\"threshold\":1}}}}";
+
+/* "Too few signatures" would be an alarm, and keep a good source from being asked again. */
+static void a_signature_that_memory_did_not_suffice_for_is_not_called_wrong(void)
+{
+    DU_AUTO_DOC *doc = NULL;
+    defupd_error err = { 0 };
+    const long step = getenv("DEFUPD_LONG") != NULL ? 1 : 61;
+    long failed = 0;
+
+    T_OK(du_doc_parse(&doc,
+                      (struct du_bytes){ (const unsigned char *)ecdsa_root, strlen(ecdsa_root) },
+                      DU_ROOT_MAX, "root", &err),
+         &err);
+    for (int forever = 0; forever < 2; forever++) {
+        for (memory.hit = true, memory.left = 0; memory.hit;) {
+            const long at = memory.left;
+            defupd_code rc;
+
+            memory.forever = forever != 0;
+            memory.hit = false;
+            memory.armed = true;
+            rc = du_doc_verify_top(doc, doc, "root", NULL, "root", &err);
+            memory.armed = false;
+            memory.left = at + step;
+            failed += rc != DEFUPD_OK;
+            /* a library may do without what it asked for once */
+            T_CHECK(rc == DEFUPD_OK || (rc == DEFUPD_E_NOMEM && memory.hit));
+        }
+    }
+    printf("# %ld checks without memory\n", failed);
+    T_CHECK(failed > 20);
+}
+
 static void first_contact_survives_each_failing_allocation(void)
 {
     try_all(true, false);
@@ -188,6 +249,7 @@ static void an_update_survives_each_failing_allocation(void)
 
 int main(void)
 {
+    T_RUN(a_signature_that_memory_did_not_suffice_for_is_not_called_wrong);
     T_RUN(first_contact_survives_each_failing_allocation);
     T_RUN(an_update_survives_each_failing_allocation);
     return T_DONE();

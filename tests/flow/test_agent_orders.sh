@@ -203,11 +203,16 @@ who_names_sources_updates_by_himself() {
     stop_agent
 }
 
+descriptors_are() {
+    [ "$(find "/proc/$agent/fd" -mindepth 1 | wc -l)" = "$1" ]
+}
+
 nonsense_on_the_socket_is_answered_and_harms_nothing() {
     make_rules
     make_repo good 1
     policy_is 'interval-s 0'
     start_agent
+    before=$(find "/proc/$agent/fd" -mindepth 1 | wc -l)
     /usr/bin/python3 - "$state/agent.sock" >answers <<'P' || fail "$(cat answers agent.log)"
 import os, socket, sys
 hello = b"defupd-control 1\n"
@@ -216,6 +221,7 @@ for what, want in ((b"GET / HTTP/1.0\r\n\r\n", b"X 64 "), (hello + b"run\n", b"X
                    (hello + b"run update - --source=http://h\n", b"X 64 "),
                    (hello + b"run trust - reset\n", b"X 64 "),
                    (hello + b"run update - %00\n", b"X 64 "), (hello + b"run  update -\n", b"X 64 "),
+                   (hello + b"run import given /x\n", b"X 64 "),
                    (hello + b"dance\n", b"X 64 "), (hello + b"run update - " + b"a" * 9000, b"X 64 "),
                    (b"\0" * 100 + b"\n", b"X 64 "), (os.urandom(100000), b""),
                    (hello + b"status\nstatus\ncancel\n", b"X 0 "), (hello + b"stat", None), (b"", None)):
@@ -234,7 +240,16 @@ for what, want in ((b"GET / HTTP/1.0\r\n\r\n", b"X 64 "), (hello + b"run\n", b"X
         except ConnectionResetError:
             pass
         assert want in got, (what[:60], got)
+# descriptors that nobody asked for are closed
+for what in (b"status\n", b"run check given\n", b"run check -\n", b"status"):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sys.argv[1])
+        socket.send_fds(s, [hello + what], [0, 1])
+        if what[-1:] == b"\n":
+            while s.recv(4096):
+                pass
 P
+    until_true descriptors_are "$before"
     want 0 d update
     is_at 1 || fail "not updated"
     stop_agent

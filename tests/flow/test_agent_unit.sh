@@ -140,8 +140,12 @@ inside_the_units_walls_all_of_it_works() {
     echo x >>state/current/beta/list
     want 0 d verify --repair
     want 0 d verify
-    want 0 d update alpha@2 beta@2
-    is_at 2 || fail 'not updated'
+    want 0 d unhold alpha
+    want 0 d unhold beta
+    want 0 defupd-publish --repo good export-offline -o two.zip
+    chmod 600 two.zip
+    want 0 d import two.zip # by a name that the agent does not have
+    is_at 2 || fail 'not imported'
     want 0 d clean
     # a new policy: its hook hangs, and is ended though it is another user
     walled_policy "<hooks><pre-install><command>/srv/here/hooks.d/hangs</command><user>nobody</user><timeout>PT1S</timeout></pre-install></hooks>"

@@ -177,6 +177,23 @@ R
     works
 }
 
+# What only the clock has to do with: the way is good, and the source's Date tells.
+a_clock_that_is_wrong() {
+    if [ "$SANITIZE" != none ]; then
+        echo "# faketime and sanitizers do not go together" >&3
+        return
+    fi
+    a_host
+    policy "$(server_of "$url")"
+    for wrong in '+1 hour:ahead of' '-1 hour:behind'; do
+        want 65 faketime "${wrong%%:*}" defupd --config "$PWD/policy.xml" --state-dir "$state" --json doctor
+        [ "$(jq -r '.sources[0].steps | map(select(.result == "fail")) | map("\(.step) \(.name)") | join(" ")' out)" = \
+            'clock CLOCK' ] || fail "$(cat out)"
+        says "${wrong#*:} the source"
+    done
+    want 0 faketime '+5 minutes' defupd --config "$PWD/policy.xml" --state-dir "$state" doctor
+}
+
 a_captive_portal() {
     a_host
     printf '<!DOCTYPE html><title>Hotel</title>' >repo/login
@@ -222,7 +239,7 @@ logs_in() {
 proxies_that_are_down_or_cut() {
     a_host
     policy "$(server_of "$url")" "<proxy><url>http://127.0.0.1:$(free_port)</url></proxy>"
-    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:'
+    fails 69 PROXY_CONNECT proxy 'through proxy http://127.0.0.1:' 'Connection refused'
     policy "$(server_of "$url")" "<proxy><url>http://nowhere.invalid:3128</url></proxy>"
     fails 69 PROXY_CONNECT proxy
     # What a proxy cuts is said to be the proxy's.
@@ -272,6 +289,32 @@ a_proxy_asks_for_ntlm() {
     works
     policy "$(server_of "$url")" "<proxy><url>http://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
     fails 69 PROXY_AUTH proxy
+}
+
+# The command line takes it, too.
+a_socks_proxy() {
+    a_host
+    proxy=$(free_port)
+    microsocks -i 127.0.0.1 -p "$proxy" -u joe -P right >socks.log 2>&1 </dev/null &
+    servers+=($!)
+    listens "$proxy"
+    printf 'joe:right\n' >right.auth
+    printf 'joe:TOPSECRET\n' >wrong.auth
+    chmod 600 ./*.auth
+    for scheme in socks5 socks5h; do
+        policy "$(server_of "$url")" "<proxy><url>$scheme://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
+        works
+    done
+    policy "$(server_of "$url")" "<proxy><url>socks5h://127.0.0.1:$proxy</url><auth-file>$PWD/wrong.auth</auth-file></proxy>"
+    fails 69 PROXY_AUTH proxy "socks5h://127.0.0.1:$proxy"
+    policy "$(server_of http://nowhere.invalid)" "<proxy><url>socks5://127.0.0.1:$proxy</url><auth-file>$PWD/right.auth</auth-file></proxy>"
+    fails 69 RESOLVE resolve nowhere.invalid
+    policy "$(server_of "$url")" "<proxy><url>socks5h://127.0.0.1:$(free_port)</url></proxy>"
+    fails 69 PROXY_CONNECT proxy
+    want 0 d --source "$url" --proxy "socks5h://127.0.0.1:$proxy" --proxy-auth-file right.auth check
+    want 69 d --source "$url" --proxy "socks5h://127.0.0.1:$proxy" --proxy-auth-file wrong.auth check
+    says 'PROXY_AUTH'
+    ! grep -q SECRET out err || fail 'a secret is told'
 }
 
 # A realm of its own on the loopback: KDC, service key of squid, user joe.
@@ -433,6 +476,8 @@ certificates() {
     works
     want 0 p --json doctor
     jq -e '.sources[0].steps[3].text | test("TLSv1.[23], CN = good, issued by CN = test CA, until ")' out >/dev/null || fail "$(cat out)"
+    grep -q 'GET /metadata/timestamp.json HTTP/2' "ng-${tls##*:}/access.log" ||
+        fail "no HTTP/2: $(cat "ng-${tls##*:}/access.log")"
     policy "$(server_of "$tls")"
     fails 69 TLS_VERIFY tls 'issued by "CN = test CA"'
     policy "$(server_of "$tls")$ca<pinned-key>sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</pinned-key>"
@@ -537,11 +582,13 @@ else
     t_skip by_a_real_name_server "this user may not make a network"
 fi
 t_run http_answers
+have faketime -- a_clock_that_is_wrong
 t_run a_captive_portal
 t_run proxies_that_are_down_or_cut
 have squid openssl -- a_proxy_asks_for_basic
 have squid -- a_proxy_asks_for_digest
 have squid -- a_proxy_asks_for_ntlm
+have microsocks -- a_socks_proxy
 have squid krb5kdc kdb5_util kadmin.local kinit -- a_proxy_asks_for_negotiate
 have nginx openssl faketime -- certificates
 have nginx openssl faketime -- revocation

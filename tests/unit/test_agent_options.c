@@ -104,9 +104,11 @@ static void every_wrong_use_gets_one_clear_line(void)
         { { "update", "--wait", "soon" }, "--wait 'soon' is not a number of seconds" },
         { { "update", "--wait", "4294968" }, "--wait '4294968' is not a number of seconds" },
         { { "--proxy", "joe:pw@px:3128", "check" },
-          "--proxy '***@px:3128' is not of the form http://HOST:PORT" },
-        { { "--proxy", "socks5://px", "check" },
-          "--proxy 'socks5://px' is not of the form http://HOST:PORT" },
+          "--proxy '***@px:3128' is not of the form http://HOST:PORT, or with https, socks5, "
+          "socks5h" },
+        { { "--proxy", "socks4://px", "check" },
+          "--proxy 'socks4://px' is not of the form http://HOST:PORT, or with https, socks5, "
+          "socks5h" },
         { { "--proxy-auth-file", "f", "check" }, "--proxy-auth-file needs --proxy" },
         { { "update", "Tetra" }, "'Tetra' is not a component (NAME or NAME@VERSION)" },
         { { "update", "tetra@0" }, "'tetra@0' is not a component (NAME or NAME@VERSION)" },

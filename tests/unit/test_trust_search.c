@@ -202,6 +202,51 @@ static void a_target_is_found_where_every_role_above_allows_it(void)
     }
 }
 
+/* A hash of a kind that we know stands beside it, or not. */
+static bool known_too;
+
+static void unknown_hash(struct du_json *content)
+{
+    const struct du_json *target =
+        du_json_object(du_json_object(content, "targets"), "tetra/manifest.xml");
+    struct du_json *hashes = du_json_new_object();
+    unsigned char digest[32];
+    char hex[65];
+
+    du_sha256(digest, "<tetra/>", 8);
+    du_hex(hex, digest, 32);
+    (void)du_json_set(hashes, "blake3", du_json_new_string("00ff"));
+    if (known_too)
+        (void)du_json_set(hashes, "sha256", du_json_new_string(hex));
+    (void)du_json_set((struct du_json *)(uintptr_t)target, "hashes", hashes);
+}
+
+static void a_target_without_a_hash_that_we_know_is_not_fetched(void)
+{
+    for (int known = 0; known < 2; known++) {
+        AUTO_REPO r;
+        AUTO_END e;
+        DU_AUTO_BUF out = DU_BUF(1000);
+        defupd_error err = { 0 };
+
+        repo_init(&r);
+        r.edit_role = "targets";
+        r.edit = unknown_hash;
+        known_too = known != 0;
+        repo_publish(&r);
+        end_init(&e, &r);
+        if (known_too) {
+            T_OK(end_target(&e, NOW, "tetra/manifest.xml", &out, &err), &err);
+            continue;
+        }
+        T_FAILS(end_target(&e, NOW, "tetra/manifest.xml", &out, &err), DEFUPD_E_METADATA_FORMAT,
+                &err);
+        T_CHECK(strstr(err.message, "neither a sha256 nor a sha512") != NULL);
+        T_CHECK(strstr(e.requests, "manifest.xml") == NULL);
+        T_CHECK(files_find(&e.local, "local.target") == NULL);
+    }
+}
+
 static void hashed_bins_take_the_paths_with_their_prefix(void)
 {
     /* sha256("bin/a") = 1ca0b5..., found with sha256sum(1) */
@@ -472,6 +517,7 @@ int main(void)
     T_RUN(wildcards_do_not_cross_a_slash);
     T_RUN(roles_are_visited_in_pre_order_and_each_once);
     T_RUN(a_target_is_found_where_every_role_above_allows_it);
+    T_RUN(a_target_without_a_hash_that_we_know_is_not_fetched);
     T_RUN(hashed_bins_take_the_paths_with_their_prefix);
     T_RUN(a_search_visits_a_limited_number_of_roles);
     T_RUN(a_role_that_cannot_be_verified_ends_the_search);

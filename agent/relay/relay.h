@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* defupd-relay: serves STATE/relay, which the content half (<libdefupd/relay/relay.h>) fills, to
  * other hosts. docs/serving/relay.md. */
-#ifndef AG_RELAY_SERVER_H
-#define AG_RELAY_SERVER_H
+#ifndef AG_RELAY_RELAY_H
+#define AG_RELAY_RELAY_H
 
 #include <stdbool.h>
 #include <stdint.h>
