@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "relay/server.h"
+#include "relay/relay.h"
 
 const struct ag_relay_column ag_relay_columns[AG_RELAY_NUMBERS] = {
     [AG_RELAY_VERSION] = { "version", "timestamp_version", "gauge",
