@@ -37,6 +37,8 @@ static const char *advice_of(defupd_code code)
           "check this machine's clock; else it waited too long: drop it, and make it again" },
         { DEFUPD_E_LIMIT, "make it smaller: clients take no more" },
         { DEFUPD_E_CONNECT, "check that the address is this machine's and the port is free" },
+        { DEFUPD_E_NO_RELEASE, "name one that the manifest lists; older ones nobody can take" },
+        { DEFUPD_E_WITHDRAWN, "name one that is not withdrawn" },
         { DEFUPD_E_REPO_EXISTS, "it stays as it is; name another, or go on with this one" },
     };
     const char *advice = defupd_code_advice(code);

@@ -301,6 +301,29 @@ static void look_at_running(struct look *look)
         add(look, "running", AG_PASS, DEFUPD_OK, "no agent and no update runs");
 }
 
+static void look_at_relay(struct look *look)
+{
+    const int64_t now = (int64_t)time(NULL);
+    struct ag_relay_facts relay;
+    const int64_t *n = relay.number;
+    char when[AG_WHEN];
+
+    if (!look->setup.report.is_relay)
+        return;
+    ag_relay_facts_read(&relay, look->state_dir, now);
+    if (relay.lasterror != 0)
+        add(look, "relay", AG_WARN, (defupd_code)(int32_t)relay.lasterror,
+            "what is served was confirmed %s: %s", ag_age(when, n[AG_RELAY_CONFIRMED], now),
+            relay.lasterror_text);
+    else if (n[AG_RELAY_VERSION] == 0)
+        add(look, "relay", AG_WARN, DEFUPD_OK, "nothing is held yet; the next update fetches it");
+    else
+        add(look, "relay", AG_PASS, DEFUPD_OK,
+            "serves timestamp %" PRId64 ", confirmed %s; %" PRId64 " of %" PRId64 " objects held",
+            n[AG_RELAY_VERSION], ag_age(when, n[AG_RELAY_CONFIRMED], now),
+            n[AG_RELAY_NAMED] - n[AG_RELAY_MISSING], n[AG_RELAY_NAMED]);
+}
+
 /* What the store itself says, without its lock and without a source. */
 static void open_store(struct look *look)
 {
@@ -404,6 +427,7 @@ static void look_at_all(struct look *look)
     }
     look_at_leftovers(look);
     look_at_running(look);
+    look_at_relay(look);
 }
 
 void ag_preflight_run(struct ag_preflight *preflight, struct ag_doctor *doctor,

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/scope.h"
+#include "relay/figures.h"
 #include "relay/relay.h"
 #include "sys/disk.h"
 #include "update/run.h"
@@ -166,13 +167,5 @@ void du_relay_hand_free(struct du_relay_hand *hand);
 DEFUPD_MUST_CHECK defupd_code du_relay_make_room(const struct du_relay *relay, int objects,
                                                  uint64_t bytes, uint64_t *removed,
                                                  defupd_error *err);
-
-/* --- figures.c --- */
-DEFUPD_MUST_CHECK defupd_code du_relay_figures_load(struct du_relay_figures *out,
-                                                    const struct du_sys *sys, int top,
-                                                    defupd_error *err);
-DEFUPD_MUST_CHECK defupd_code du_relay_figures_save(const struct du_relay_figures *figures,
-                                                    const struct du_sys *sys, int top,
-                                                    defupd_error *err);
 
 #endif

@@ -330,6 +330,22 @@ static defupd_code small(defupd_client *client, defupd_error *err)
     return rc == DEFUPD_OK ? defupd_client_clean(client, NULL, err) : rc;
 }
 
+/* Once more, when nothing is on trial any more, it has nothing to do, and leaves tidying up to those
+ * who have. */
+static defupd_code reject(defupd_client *client, defupd_error *err)
+{
+    const defupd_code rc = defupd_client_reject(client, NULL, NULL, err);
+
+    return rc == DEFUPD_E_NO_PREVIOUS ? defupd_client_clean(client, NULL, err) : rc;
+}
+
+static defupd_code confirm(defupd_client *client, defupd_error *err)
+{
+    defupd_code rc = defupd_client_early(client, NULL, err);
+
+    return rc == DEFUPD_OK ? defupd_client_confirm(client, NULL, err) : rc;
+}
+
 struct work {
     const char *name;
     defupd_code (*call)(defupd_client *client, defupd_error *err);
@@ -360,6 +376,8 @@ static defupd_code act(const struct work *work, defupd_error *err)
     defupd_client *client = NULL;
     defupd_code rc;
 
+    options.trial_s = 3600;
+    options.trial_starts = 100;
     options.state_dir = state;
     options.source_list = sources;
     options.rules = rules;
@@ -592,6 +610,22 @@ static void a_rollback_survives_every_failing_allocation(void)
     under_failures(&work);
 }
 
+static void a_rejection_survives_every_failing_allocation(void)
+{
+    static const struct work work = { "reject", reject, 2, 1, NULL };
+
+    prepare(2, NULL);
+    under_failures(&work);
+}
+
+static void a_confirmation_survives_every_failing_allocation(void)
+{
+    static const struct work work = { "confirm", confirm, 2, 2, NULL };
+
+    prepare(2, NULL);
+    under_failures(&work);
+}
+
 static void a_repair_survives_every_failing_allocation(void)
 {
     static const struct work work = { "repair", repair, -1, 2, NULL };
@@ -628,6 +662,8 @@ int main(void)
     T_RUN(an_update_survives_every_failing_allocation);
     T_RUN(download_and_install_survive_every_failing_allocation);
     T_RUN(a_rollback_survives_every_failing_allocation);
+    T_RUN(a_rejection_survives_every_failing_allocation);
+    T_RUN(a_confirmation_survives_every_failing_allocation);
     T_RUN(a_repair_survives_every_failing_allocation);
     T_RUN(looking_survives_every_failing_allocation);
     T_RUN(holds_trust_and_clean_survive_every_failing_allocation);

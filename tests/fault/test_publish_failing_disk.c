@@ -169,6 +169,45 @@ static void a_prune_that_was_cut_short_goes_on(void)
     }
 }
 
+/* Withdrawn for all, or for nobody; and once more it succeeds. */
+static void a_failed_withdrawal_leaves_the_release_as_it_was(void)
+{
+    T_AUTO_REPO *repo = t_repo(NULL);
+    defupd_error err = { 0 };
+
+    t_tree("tree-1", "one");
+    T_OK(t_init(repo, &err), &err);
+    for (uint64_t v = 1; v <= 2; v++)
+        T_OK(t_add(repo, "tetra", v, "tree-1", NULL, &err), &err);
+    T_CHECK(t_shell("cp -a repo base") == 0);
+    for (size_t m = 0; m < 2; m++) {
+        for (struct fault f = fault_start(modes[m], m == 0 ? EIO : ENOSPC); fault_round(&f);) {
+            defupd_repo_amendment amend = DEFUPD_REPO_AMENDMENT_INIT;
+            const int before = open_descriptors();
+
+            amend.kind = DEFUPD_REPO_WITHDRAW;
+            amend.component = "tetra";
+            amend.version = 2;
+            restore(false);
+            repo->sys = &failing_sys;
+            const defupd_code rc = defupd_repo_amend(repo, &amend, &err);
+            fault_stop(&f);
+            repo->sys = &fast_sys;
+            T_CHECK(rc == DEFUPD_OK || err.message[0] != '\0');
+            check_verifies(repo);
+            T_OK(defupd_repo_amend(repo, &amend, &err), &err);
+            T_CHECK(amend.goes_to == 1);
+            check_verifies(repo);
+            T_CHECK(open_descriptors() == before);
+            if (t_failed > 0) {
+                printf("# in round %d, mode %zu, result %d\n", f.fail_at, m, (int)rc);
+                return;
+            }
+            f.fail_at += stride() - 1;
+        }
+    }
+}
+
 static void a_failed_refresh_leaves_a_repository_that_verifies(void)
 {
     T_AUTO_REPO *repo = t_repo(NULL);
@@ -427,6 +466,7 @@ int main(void)
     make_tables();
     T_RUN(readers_find_the_old_or_the_new_release);
     T_RUN(a_prune_that_was_cut_short_goes_on);
+    T_RUN(a_failed_withdrawal_leaves_the_release_as_it_was);
     T_RUN(a_failed_refresh_leaves_a_repository_that_verifies);
     T_RUN(a_change_of_keys_is_seen_whole_or_not_at_all);
     T_RUN(a_lost_keys_replacement_goes_on_where_it_was_cut);

@@ -109,7 +109,7 @@ static void change_tree(void)
                     "{ tail -n %s ../tree/list1; head -n -%s ../tree/list1; } | "
                     "sed 's/00$/x/' >list1 && seq %s | gzip -1n >packed && "
                     "for f in small/*a; do echo changed >$f; done && rm small/*b",
-                    lines, lines, large ? "4000000" : "400000") == 0);
+                    lines, lines, large ? "4000000" : "100000") == 0);
 }
 
 static void publish(uint64_t version, const char *tree, const char *unused)

@@ -177,6 +177,23 @@ R
     works
 }
 
+# What only the clock has to do with: the way is good, and the source's Date tells.
+a_clock_that_is_wrong() {
+    if [ "$SANITIZE" != none ]; then
+        echo "# faketime and sanitizers do not go together" >&3
+        return
+    fi
+    a_host
+    policy "$(server_of "$url")"
+    for wrong in '+1 hour:ahead of' '-1 hour:behind'; do
+        want 65 faketime "${wrong%%:*}" defupd --config "$PWD/policy.xml" --state-dir "$state" --json doctor
+        [ "$(jq -r '.sources[0].steps | map(select(.result == "fail")) | map("\(.step) \(.name)") | join(" ")' out)" = \
+            'clock CLOCK' ] || fail "$(cat out)"
+        says "${wrong#*:} the source"
+    done
+    want 0 faketime '+5 minutes' defupd --config "$PWD/policy.xml" --state-dir "$state" doctor
+}
+
 a_captive_portal() {
     a_host
     printf '<!DOCTYPE html><title>Hotel</title>' >repo/login
@@ -459,6 +476,8 @@ certificates() {
     works
     want 0 p --json doctor
     jq -e '.sources[0].steps[3].text | test("TLSv1.[23], CN = good, issued by CN = test CA, until ")' out >/dev/null || fail "$(cat out)"
+    grep -q 'GET /metadata/timestamp.json HTTP/2' "ng-${tls##*:}/access.log" ||
+        fail "no HTTP/2: $(cat "ng-${tls##*:}/access.log")"
     policy "$(server_of "$tls")"
     fails 69 TLS_VERIFY tls 'issued by "CN = test CA"'
     policy "$(server_of "$tls")$ca<pinned-key>sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</pinned-key>"
@@ -563,6 +582,7 @@ else
     t_skip by_a_real_name_server "this user may not make a network"
 fi
 t_run http_answers
+have faketime -- a_clock_that_is_wrong
 t_run a_captive_portal
 t_run proxies_that_are_down_or_cut
 have squid openssl -- a_proxy_asks_for_basic

@@ -83,6 +83,8 @@ an_update_of_the_host_fills_it() {
     [ "$(jq .relay.named out)" = 1 ] || fail "$(cat out)"
     want 0 p hub posture --nagios
     says "'relay_lag'="
+    want 0 p hub preflight --csv
+    says 'relay,ok,0,"serves timestamp'
 
     policy leaf "$(server "$relay")"
     want 0 p leaf update
@@ -125,6 +127,8 @@ upstream_down_is_told_and_what_is_held_stays() {
     grep -q '^defupd_relay_lag_seconds [0-9]' hub/metrics/defupd.prom || fail "no lag"
     want 0 p hub status
     says 'not up to date:'
+    p hub preflight --csv >out 2>err </dev/null || :
+    says 'relay,warning,-'
     policy leaf "$(server "$relay")"
     want 0 p leaf update
     same tree leaf/current/tetra

@@ -106,7 +106,9 @@ a_file_that_cannot_be_used_is_in_the_reports_until_it_is_mended() {
     want 0 d status --json
     jq -e '.store.unable.code == -2603 and .store.unable.name == "POLICY_OWNER"' out >/dev/null || fail "$(cat out)"
     # Nothing that does without that file ends it: neither the agent's look at the policy nor other commands.
+    rm state/local.xml
     want 0 d config compile
+    [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 4294964693 ] || fail "$(cat state/local.xml)"
     want 0 d verify
     [ "$(xmllint --xpath 'string(//agent/lasterror)' state/local.xml)" = 4294964693 ] || fail "$(cat state/local.xml)"
     [ "$(jq -r .lasterror_name state/posture.json)" = POLICY_OWNER ] || fail "$(cat state/posture.json)"

@@ -54,6 +54,17 @@ uploads_keep_the_order_and_say_what_never_changes() {
     is_at 2 || fail 'not at 2'
 }
 
+# "after a change of keys before anything else is published"
+root_is_up() {
+    local i root
+    root=$(ls repo/metadata | sed -n 's/\([0-9]*\)\.root\.json/\1/p' | sort -n | tail -1)
+    for ((i = 0; i < 1200; i++)); do
+        [ ! -e "bucket/metadata/$root.root.json" ] || return 0
+        sleep 0.05
+    done
+    fail "root $root is not uploaded: $(cat upload.out)"
+}
+
 a_reader_at_any_instant_finds_a_repository() {
     local n uploader
     make_rules
@@ -74,6 +85,7 @@ a_reader_at_any_instant_finds_a_repository() {
         client first
         want 0 defupd-publish --repo repo key rotate snapshot
         client first
+        root_is_up
         want 0 defupd-publish --repo repo refresh
         client first
     done

@@ -153,6 +153,7 @@ wrong_words_are_told_and_change_nothing() {
         # shellcheck disable=SC2086 # words
         want "$status" publish $words
         [ "$(grep -c '^defupd-publish: ' err)" = 1 ] || fail "$words: $(cat err)"
+        ! grep -q "'defupd list'\|take the version" err || fail "advice for others: $(cat err)"
     done <<'W'
 65 withdraw tetra 3
 65 withdraw yara 1
@@ -197,8 +198,39 @@ W
         fail "$(cat $(ls -t repo/targets/tetra/* | head -1))"
 }
 
+every_command_of_the_page_works() {
+    local block count=0
+    state=$PWD/state
+    for n in 1 2; do
+        mkdir rules-$n
+        seq $n 2000 >rules-$n/version
+    done
+    want 0 publish init
+    awk '/^```sh$/ {n++; on = 1; next} /^```$/ {on = 0} on {print > sprintf("block.%d", n)}' \
+        "$SOURCE/docs/publishing.md"
+    for block in block.*; do
+        count=$((count + 1))
+        bash -eu "$block" >out 2>err </dev/null || fail "$block: $(cat "$block" err)"
+        case $count in
+        2)
+            want 0 d --ring pilot update
+            same rules-2 "$state/current/rules"
+            ;;
+        4) says 'set' ;;
+        5)
+            says 'replaced by   1'
+            want 0 d update
+            same rules-1 "$state/current/rules"
+            ;;
+        esac
+    done
+    [ $count = 6 ] || fail "$count blocks"
+    says 'repository is right'
+}
+
 t_run hosts_leave_what_is_withdrawn
 t_run another_replacement_is_named_later
 t_run a_roll_out_reaches_hosts_bit_by_bit
 t_run wrong_words_are_told_and_change_nothing
+t_run every_command_of_the_page_works
 t_done

@@ -663,8 +663,9 @@ static void the_table_is_in_its_order(void)
         T_CHECK((size_t)ag_commands[i].id == i && ag_commands[i].text[0] != '\0');
     for (size_t i = 0; i < AG_OPT_COUNT; i++) {
         T_CHECK((size_t)ag_options[i].id == i);
-        T_CHECK(ag_options[i].help != NULL ? ag_options[i].help[0] != '\0'
-                                           : i == AG_OPT_WORKER || i == AG_OPT_SCHEDULED);
+        T_CHECK(ag_options[i].help != NULL
+                    ? ag_options[i].help[0] != '\0'
+                    : i == AG_OPT_WORKER || i == AG_OPT_SCHEDULED || i == AG_OPT_GIVEN);
     }
     /* Every exit code that a code can lead to is explained. */
     for (unsigned i = 0; defupd_code_at(i) != 1; i++) {

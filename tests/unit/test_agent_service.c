@@ -201,7 +201,7 @@ static void the_compiled_policy_is_understood(void)
                                    "user-update groups g%20h\nsome-later-setting x y\n"
                                    "hook validate user=nobody timeout-s=9 memory-bytes=1048576 "
                                    "/bin/x user=not%20me b\nhook on-error /bin/y\n"
-                                   "run-timeout-s 60\n",
+                                   "run-timeout-s 60\ntrial-s 1800\n",
                                    why);
 
     if (got == NULL)
@@ -223,6 +223,7 @@ static void the_compiled_policy_is_understood(void)
     T_SAME(got->hooks[0].user, "nobody");
     T_SAME(got->hooks[0].argv[1], "user=not me");
     T_CHECK(got->hooks[0].argv[3] == NULL && got->run_timeout_s == 60);
+    T_CHECK(got->trial_s == 1800);
     ag_config_drop(ag_config_keep(got));
     ag_config_drop(got);
 }

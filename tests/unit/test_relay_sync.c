@@ -246,6 +246,58 @@ static void a_cache_holds_metadata_and_knows_what_it_may_fetch(void)
     T_CHECK(named.count == 2 && named.item[0].bytes > 0 && named.item[0].left == 0);
 }
 
+/* Into a file of the relay's own: with a sum that is right. */
+static void put_sealed(const char *path, const char *lines)
+{
+    DU_AUTO_BUF text = DU_BUF(1 << 20);
+    defupd_error err = { 0 };
+    FILE *file = fopen(path, "w");
+
+    T_OK(du_buf_printf(&text, &err, "%s%s", DU_FACT_HEAD, lines), &err);
+    T_OK(du_fact_seal(&text, 0, &err), &err);
+    T_CHECK(file != NULL && fwrite(text.data, 1, text.len, file) == text.len && fclose(file) == 0);
+}
+
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void lines_that_are_none_are_refused_or_passed_over(void)
+{
+    static const char *const named[] = {
+        HEX " 1\n", HEX " 1 2 3\n", HEX " -1 0\n",  HEX "0 1 0\n",
+        " 1 0\n",   "x 1 0\n",      HEX " 1 0\n\n", HEX "\t1 0\n"
+    };
+    static const char *const left[] = { "x y\n",
+                                        "1\n",
+                                        "99999999999999999999 metadata/1.root.json\n",
+                                        "1 metadata/1.root.json\n1 metadata/timestamp.json\n",
+                                        "1 ../../../etc/passwd\n1 /etc/passwd\n1 \n",
+                                        "0 metadata/1.snapshot.json\n" };
+    DU_AUTO_FD top = -1;
+    defupd_error err = { 0 };
+
+    start(1);
+    T_OK(hub_sync(&err), &err);
+    top = open("hub/relay", O_RDONLY | O_DIRECTORY);
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        DU_AUTO_NAMED read = { 0 };
+
+        put_sealed("hub/relay/named", named[i]);
+        T_FAILS(du_named_read(&read, &du_sys_posix, top, &err), DEFUPD_E_STORE_CORRUPT, &err);
+        T_CHECK(read.count == 0);
+        T_OK(hub_sync(&err), &err);
+        T_OK(du_named_read(&read, &du_sys_posix, top, &err), &err);
+        T_CHECK(read.count == 1);
+    }
+    kit.source = hub_url();
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        put_sealed("hub/relay/left", left[i]);
+        T_OK(hub_sync(&err), &err);
+        T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
+        T_CHECK(t_shell("test -e hub/relay/metadata/1.root.json") == 0);
+    }
+    T_CHECK(kit_is("a1"));
+}
+
 static void a_chain_of_two_relays(void)
 {
     defupd_error err = { 0 };
@@ -335,6 +387,7 @@ int main(void)
     T_RUN(only_the_newest_releases_when_told_so);
     T_RUN(only_the_components_that_were_asked_for);
     T_RUN(a_cache_holds_metadata_and_knows_what_it_may_fetch);
+    T_RUN(lines_that_are_none_are_refused_or_passed_over);
     T_RUN(a_chain_of_two_relays);
     T_RUN(every_root_is_there_for_clients_of_any_age);
     T_RUN(an_older_root_that_does_not_lead_to_ours_is_not_taken);
