@@ -41,16 +41,19 @@ def tell(line):
     print(line, flush=True)
 
 
-def make_repository(options, top):
-    """A component with a large bundle, and one with a small one."""
-    for name, size in (("large", options.large), ("small", 6000)):
-        os.makedirs(os.path.join(top, name))
+def make_relay(options, top, large):
+    """A repository of a component with a large bundle and of one with a small one, in a store's
+    relay folder; the store."""
+    state = os.path.join(top, "state")
+    os.makedirs(state)
+    repository = Repository(options.build, os.path.join(top, "repo"))
+    for name, size in (("large", large), ("small", 6000)):
+        os.mkdir(os.path.join(top, name))
         with open(os.path.join(top, name, "blob"), "wb") as file:
             file.write(os.urandom(size))
-    repository = Repository(options.build, os.path.join(top, "repo"))
-    for name in ("large", "small"):
         repository.run("--level", "1", "add-release", name, "1", os.path.join(top, name))
-    return os.path.join(top, "repo")
+    shutil.copytree(repository.folder, os.path.join(state, "relay"))
+    return state
 
 
 def objects(repo):
@@ -185,14 +188,40 @@ def simulate(options, server, url, repo, top):
         for line in agents.stdout:
             samples.append(memory(server.pid))
     wall = time.monotonic() - begin
-    failed = int(line.split()[3])
-    tell(f"{options.agents} agents updated and polled in {wall:.0f} s, {options.threads} at a time: "
+    done, failed = int(line.split()[1]), int(line.split()[3])
+    tell(f"{done} of {options.agents} agents updated and polled in {wall:.0f} s, {options.threads} at a time: "
          f"{failed} failed   goal 0: {'PASS' if failed == 0 and agents.returncode == 0 else 'over'}")
     tell("own memory of the relay: before {:.1f} MiB, after the first twentieth {:.1f}, in the end {:.1f}"
          .format(*(value / (1 << 20) for value in (samples[0], samples[min(1, len(samples) - 1)],
                                                    samples[-1]))))
     return {"agents": options.agents, "threads": options.threads, "wall_s": wall, "failed": failed,
             "exit": agents.returncode, "rss_anon": samples}
+
+
+def end(server):
+    server.terminate()
+    server.wait()
+
+
+def beside_nginx(options, top):
+    state = make_relay(options, top, options.large)
+    repo = os.path.join(state, "relay")
+    running = {"relay": start_relay(options, state)}
+    try:
+        running["nginx"] = start_nginx(top, repo)
+        return compare(options, running, *objects(repo))
+    finally:
+        for server, _ in running.values():
+            end(server)
+
+
+def with_agents(options, top):
+    state = make_relay(options, top, options.bundle)
+    server, url = start_relay(options, state)
+    try:
+        return simulate(options, server, url, os.path.join(state, "relay"), top)
+    finally:
+        end(server)
 
 
 def main():
@@ -203,6 +232,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--large", type=int, default=20000000, help="bytes of the large object")
+    parser.add_argument("--bundle", type=int, default=100000, help="bytes of what agents install")
     parser.add_argument("--agents", type=int, default=10000)
     parser.add_argument("--threads", type=int, default=16, help="agents at a time")
     options = parser.parse_args()
@@ -211,26 +241,11 @@ def main():
         if options.rounds > 0 and shutil.which(need) is None:
             sys.exit(f"{need} is not here (packages: list bench)")
     with tempfile.TemporaryDirectory(prefix="defupd-bench-", dir=options.work) as top:
-        repo = make_repository(options, top)
-        state = os.path.join(top, "state")
-        os.mkdir(state)
-        shutil.copytree(repo, os.path.join(state, "relay"))
-        small, large = objects(repo)
         figures = {"machine": machine(top), "seconds": options.seconds, "rounds": options.rounds}
-        running = {"relay": start_relay(options, state)}
-        try:
-            if options.rounds > 0:
-                running["nginx"] = start_nginx(top, repo)
-                figures["compared"] = compare(options, running, small, large)
-                nginx = running.pop("nginx")[0]
-                nginx.terminate()
-                nginx.wait()
-            if options.agents > 0:
-                figures["agents"] = simulate(options, *running["relay"], repo, top)
-        finally:
-            for server, _ in running.values():
-                server.terminate()
-                server.wait()
+        if options.rounds > 0:
+            figures["compared"] = beside_nginx(options, os.path.join(top, "compare"))
+        if options.agents > 0:
+            figures["agents"] = with_agents(options, os.path.join(top, "many"))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)
