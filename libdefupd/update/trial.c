@@ -342,24 +342,23 @@ static defupd_code confirm(struct du_context *ctx, const defupd_request *request
 defupd_code du_trial_look(struct du_context *ctx, enum du_back_kind kind, defupd_report **report,
                           defupd_error *err)
 {
-    uint64_t number[DU_TRIAL_NUMBERS];
-    bool crashed;
+    bool crashed, over, confirms;
     {
         DU_AUTO(du_run_end) struct du_run run = { .trust_dir = -1 };
+        uint64_t *number = run.trial.number;
 
         DU_TRY(du_trial_enter(&run, ctx, &all, err));
         if (!run.trial.on)
             return DEFUPD_OK;
-        run.trial.number[DU_TRIAL_STARTS] += kind == DU_BACK_CRASHED;
+        number[DU_TRIAL_STARTS] += kind == DU_BACK_CRASHED;
         DU_TRY(du_trial_write(&run, err));
-        memcpy(number, run.trial.number, sizeof number);
+        crashed = kind == DU_BACK_CRASHED && number[DU_TRIAL_STARTS] > number[DU_TRIAL_MOST];
+        over = number[DU_TRIAL_LEFT] == 0;
+        confirms = number[DU_TRIAL_CONFIRMS] != 0;
     }
-    crashed = kind == DU_BACK_CRASHED && number[DU_TRIAL_STARTS] > number[DU_TRIAL_MOST];
-    if (!crashed && number[DU_TRIAL_LEFT] > 0)
-        return DEFUPD_OK;
-    return !crashed && number[DU_TRIAL_CONFIRMS] != 0
-               ? confirm(ctx, &all, "its time has ended", err)
-               : du_rollback(ctx, &all, kind, report, err);
+    if (crashed || (over && !confirms))
+        return du_rollback(ctx, &all, kind, report, err);
+    return over ? confirm(ctx, &all, "its time has ended", err) : DEFUPD_OK;
 }
 
 defupd_code du_back(struct du_context *ctx, const defupd_request *request, enum du_back_kind kind,
