@@ -87,6 +87,10 @@ static void tell_role(void *user, const struct du_role_info *role)
     if (list->rc != DEFUPD_OK || !is_delegated(role->name) || !du_name_ok(role->name))
         return;
     list->rc = role_path(list->sync, role->name, &path, &have, list->err);
+    if (list->rc == DEFUPD_E_METADATA_FORMAT) { /* the snapshot does not state it any more */
+        list->rc = DEFUPD_OK;
+        return;
+    }
     if (list->rc == DEFUPD_OK && have)
         list->each(list->user, du_buf_text(&path));
 }
@@ -300,7 +304,5 @@ defupd_code du_relay_publish(struct du_sync *sync, defupd_error *err)
     DU_TRY(put_role(sync, "targets", err));
     DU_TRY(put_role(sync, "snapshot", err));
     DU_TRY(put_named(sync, err));
-    DU_TRY(switch_over(sync, err));
-    sync->complete = true;
-    return DEFUPD_OK;
+    return switch_over(sync, err);
 }

@@ -229,6 +229,31 @@ static void only_the_components_that_were_asked_for(void)
     T_CHECK(hub.report.objects == 1);
 }
 
+static void components_with_keys_of_their_own(void)
+{
+    defupd_error err = { 0 };
+
+    start(1);
+    {
+        T_AUTO_REPO *repo = t_repo(NULL);
+        T_OK(defupd_repo_key_generate(repo, "alpha", "ed25519", NULL, &err), &err);
+        T_OK(t_change(repo, DEFUPD_REPO_DELEGATE, "alpha", NULL, &err), &err);
+        T_OK(defupd_repo_key_generate(repo, "beta", "ed25519", NULL, &err), &err);
+        T_OK(t_change(repo, DEFUPD_REPO_DELEGATE, "beta", NULL, &err), &err);
+    }
+    hub_releases(2, 2);
+    T_OK(hub_sync(&err), &err); /* beta has no manifest yet */
+    T_CHECK(t_shell("f=$(ls -t repo/metadata/*.alpha.json | head -1) && cmp $f "
+                    "hub/relay/metadata/${f##*/}") == 0);
+    kit.source = hub_url();
+    T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
+    T_CHECK(kit_is("a2"));
+    hub_releases(3, 3);
+    T_OK(hub_sync(&err), &err);
+    T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
+    T_CHECK(kit_is("a3"));
+}
+
 static void a_cache_holds_metadata_and_knows_what_it_may_fetch(void)
 {
     DU_AUTO_NAMED named = { 0 };
@@ -386,6 +411,7 @@ int main(void)
     T_RUN(superseded_files_stay_a_week_and_then_go);
     T_RUN(only_the_newest_releases_when_told_so);
     T_RUN(only_the_components_that_were_asked_for);
+    T_RUN(components_with_keys_of_their_own);
     T_RUN(a_cache_holds_metadata_and_knows_what_it_may_fetch);
     T_RUN(lines_that_are_none_are_refused_or_passed_over);
     T_RUN(a_chain_of_two_relays);
