@@ -188,11 +188,11 @@ static void put_delegated(void *user, const char *path)
     list->rc = put_role(list->sync, role, list->err);
 }
 
-/* What these manifests name, and what earlier ones named: a reader may be under way with one. */
+/* What these manifests name, and what earlier ones named: a reader may be under way with one. What
+ * has been named long enough ago goes when its file does. */
 static defupd_code put_named(struct du_sync *sync, defupd_error *err)
 {
     const struct du_sys *sys = sync->run.ctx->sys;
-    const int64_t keep = (int64_t)sync->relay->options.keep_s;
     DU_AUTO_NAMED old = { 0 };
     defupd_error why = { 0 };
     const defupd_code rc = du_named_read(&old, sys, sync->dirs.top, &why);
@@ -208,8 +208,7 @@ static defupd_code put_named(struct du_sync *sync, defupd_error *err)
         const struct du_named_item *item = &old.item[i];
         const int64_t left = item->left != 0 ? item->left : sync->run.now;
 
-        if (left + keep > sync->run.now && left <= sync->run.now)
-            DU_TRY(du_named_add(&sync->named, item->sha256, item->bytes, left, err));
+        DU_TRY(du_named_add(&sync->named, item->sha256, item->bytes, left, err));
     }
     du_named_sort(&sync->named);
     return du_named_write(&sync->named, sys, sync->dirs.top, err);
