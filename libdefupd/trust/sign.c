@@ -36,11 +36,8 @@ static const char *signature_of(const struct du_json *signatures, const char *ke
     return NULL;
 }
 
-/* 4.3: "Clients MUST calculate each KEYID to verify this is correct for the associated key": the
- * SHA-256 of the key's canonical form, fields unknown to us included (4.2). So no two keys share an
- * id, in no two files. A key under a wrong id is passed over like one of an unknown kind. */
-static defupd_code named_rightly(const struct du_json *entry, const char *keyid, bool *rightly,
-                                 defupd_error *err)
+static defupd_code has_id(const struct du_json *entry, const char *keyid, bool *has,
+                          defupd_error *err)
 {
     DU_AUTO_BUF text = DU_BUF(CANONICAL_MAX);
     unsigned char digest[DU_SHA256_BYTES];
@@ -49,8 +46,28 @@ static defupd_code named_rightly(const struct du_json *entry, const char *keyid,
     DU_TRY(du_json_canonical(entry, &text, err));
     du_sha256(digest, text.data, text.len);
     du_hex(hex, digest, sizeof digest);
-    *rightly = strcmp(hex, keyid) == 0;
+    *has = strcmp(hex, keyid) == 0;
     return DEFUPD_OK;
+}
+
+/* 4.3: "Clients MUST calculate each KEYID to verify this is correct for the associated key": the
+ * SHA-256 of the key's canonical form. So no two keys share an id, in no two files. Publishers
+ * differ in whether fields of their tools count, so both ids are a key's. A key under another one
+ * is passed over like one of an unknown kind. */
+static defupd_code named_rightly(const struct du_json *entry, const char *keyid, bool *rightly,
+                                 defupd_error *err)
+{
+    DU_AUTO_JSON *plain = NULL;
+
+    DU_TRY(has_id(entry, keyid, rightly, err));
+    if (*rightly)
+        return DEFUPD_OK;
+    plain = du_json_new_object();
+    if (!du_json_set(plain, "keytype", du_json_new_string(du_json_string(entry, "keytype"))) ||
+        !du_json_set(plain, "scheme", du_json_new_string(du_json_string(entry, "scheme"))) ||
+        !du_json_set(plain, "keyval", du_json_copy(du_json_object(entry, "keyval"))))
+        return DU_FAIL(err, DEFUPD_E_NOMEM, "no memory to check a key's id");
+    return has_id(plain, keyid, rightly, err);
 }
 
 /* NULL in *key when the key is of an unknown kind or cannot be used: "clients ... ignore", so that
