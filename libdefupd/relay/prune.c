@@ -292,18 +292,23 @@ static void judge_part(struct prune *prune, int dir, const char *folder, const c
         drop(prune, dir, name);
 }
 
-static defupd_code write_strays(struct prune *prune, defupd_error *err)
+/* Objects that went are asked for no more; strays have their time from now on. */
+static defupd_code write_named(struct prune *prune, defupd_error *err)
 {
-    struct du_sync *sync = prune->sync;
+    struct du_named *named = &prune->sync->named;
+    size_t kept = 0;
 
+    for (size_t i = 0; i < named->count; i++) {
+        if (named->item[i].left == 0 || !is_over(prune, named->item[i].left))
+            named->item[kept++] = named->item[i];
+    }
+    named->count = kept;
     for (size_t i = 0; i < prune->stray.count; i++) {
         const struct du_named_item *item = &prune->stray.item[i];
-        DU_TRY(du_named_add(&sync->named, item->sha256, item->bytes, item->left, err));
+        DU_TRY(du_named_add(named, item->sha256, item->bytes, item->left, err));
     }
-    du_named_sort(&sync->named);
-    return prune->stray.count == 0
-               ? DEFUPD_OK
-               : du_named_write(&sync->named, sync->run.ctx->sys, sync->dirs.top, err);
+    du_named_sort(named);
+    return du_named_write(named, prune->sync->run.ctx->sys, prune->sync->dirs.top, err);
 }
 
 void du_relay_prune(struct du_sync *sync)
@@ -322,7 +327,7 @@ void du_relay_prune(struct du_sync *sync)
         each_name(&prune, sync->dirs.top, "parts", "parts", judge_part);
         rc = write_left(&prune, &why);
         if (rc == DEFUPD_OK)
-            rc = write_strays(&prune, &why);
+            rc = write_named(&prune, &why);
     }
     if (rc != DEFUPD_OK || prune.known.no_memory || prune.failures > 0)
         du_log(&sync->run.ctx->events, DEFUPD_LEVEL_WARNING, "relay",

@@ -87,6 +87,10 @@ static void tell_role(void *user, const struct du_role_info *role)
     if (list->rc != DEFUPD_OK || !is_delegated(role->name) || !du_name_ok(role->name))
         return;
     list->rc = role_path(list->sync, role->name, &path, &have, list->err);
+    if (list->rc == DEFUPD_E_METADATA_FORMAT) { /* the snapshot does not state it any more */
+        list->rc = DEFUPD_OK;
+        return;
+    }
     if (list->rc == DEFUPD_OK && have)
         list->each(list->user, du_buf_text(&path));
 }
@@ -184,11 +188,11 @@ static void put_delegated(void *user, const char *path)
     list->rc = put_role(list->sync, role, list->err);
 }
 
-/* What these manifests name, and what earlier ones named: a reader may be under way with one. */
+/* What these manifests name, and what earlier ones named: a reader may be under way with one. What
+ * has been named long enough ago goes when its file does. */
 static defupd_code put_named(struct du_sync *sync, defupd_error *err)
 {
     const struct du_sys *sys = sync->run.ctx->sys;
-    const int64_t keep = (int64_t)sync->relay->options.keep_s;
     DU_AUTO_NAMED old = { 0 };
     defupd_error why = { 0 };
     const defupd_code rc = du_named_read(&old, sys, sync->dirs.top, &why);
@@ -204,8 +208,7 @@ static defupd_code put_named(struct du_sync *sync, defupd_error *err)
         const struct du_named_item *item = &old.item[i];
         const int64_t left = item->left != 0 ? item->left : sync->run.now;
 
-        if (left + keep > sync->run.now && left <= sync->run.now)
-            DU_TRY(du_named_add(&sync->named, item->sha256, item->bytes, left, err));
+        DU_TRY(du_named_add(&sync->named, item->sha256, item->bytes, left, err));
     }
     du_named_sort(&sync->named);
     return du_named_write(&sync->named, sys, sync->dirs.top, err);
@@ -300,7 +303,5 @@ defupd_code du_relay_publish(struct du_sync *sync, defupd_error *err)
     DU_TRY(put_role(sync, "targets", err));
     DU_TRY(put_role(sync, "snapshot", err));
     DU_TRY(put_named(sync, err));
-    DU_TRY(switch_over(sync, err));
-    sync->complete = true;
-    return DEFUPD_OK;
+    return switch_over(sync, err);
 }

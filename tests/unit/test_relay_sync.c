@@ -188,6 +188,10 @@ static void superseded_files_stay_a_week_and_then_go(void)
     /* All that the first state leads to is there still. */
     T_CHECK(t_shell("cd first && find metadata targets objects -type f ! -name timestamp.json "
                     "-exec cmp {} ../hub/relay/{} \\;  | wc -l | grep -qx 0") == 0);
+    hub_turn_clock(3600);
+    T_OK(hub_sync(&err), &err);
+    T_CHECK(hub.report.removed == 0);
+    T_CHECK(t_shell("cd first && test -e ../hub/relay/$(ls -d metadata/*.targets.json)") == 0);
     hub_turn_clock(8 * 24 * 3600);
     {
         T_AUTO_REPO *repo = t_repo(NULL);
@@ -200,6 +204,51 @@ static void superseded_files_stay_a_week_and_then_go(void)
     T_CHECK(t_shell("test -e hub/relay/metadata/1.root.json") == 0);
     T_CHECK(t_shell("test $(ls hub/relay/metadata/*.targets.json | wc -l) = 1") == 0);
     T_CHECK(t_shell("test $(find hub/relay/objects -type f | wc -l) = 2") == 0);
+}
+
+static void drop_deltas(struct du_manifest *manifest, void *user)
+{
+    (void)user;
+    manifest->release[0].deltas = 0;
+}
+
+static uint64_t rubbish_left(void)
+{
+    DU_AUTO_NAMED named = { 0 };
+    DU_AUTO_FD top = open("hub/relay", O_RDONLY | O_DIRECTORY);
+    unsigned char sha256[DU_SHA256_BYTES];
+    const struct du_named_item *item;
+    defupd_error err = { 0 };
+
+    du_sha256(sha256, "rubbish", 7);
+    T_OK(du_named_read(&named, &du_sys_posix, top, &err), &err);
+    item = du_named_find(&named, sha256);
+    return item != NULL ? (uint64_t)item->left : UINT64_MAX;
+}
+
+static void an_object_that_is_named_no_more_stays_a_week_and_then_goes(void)
+{
+    defupd_error err = { 0 };
+
+    start(2);
+    kit_rubbish(2, 1, "1", "rubbish");
+    T_OK(hub_sync(&err), &err);
+    T_CHECK(hub.report.objects == 3 && rubbish_left() == 0);
+    kit_edit(drop_deltas, NULL);
+    T_OK(hub_sync(&err), &err);
+    T_CHECK(hub.report.objects == 2 && rubbish_left() > 0 && rubbish_left() != UINT64_MAX);
+    hub_turn_clock(3600);
+    T_OK(hub_sync(&err), &err);
+    T_CHECK(t_shell("test $(find hub/relay/objects -type f | wc -l) = 3") == 0);
+    {
+        T_AUTO_REPO *repo = t_repo(NULL);
+        t_clock(repo, du_sys_posix.now_s() + 8 * 24 * 3600);
+        T_OK(defupd_repo_refresh(repo, &err), &err);
+    }
+    hub_turn_clock(8 * 24 * 3600);
+    T_OK(hub_sync(&err), &err);
+    T_CHECK(t_shell("test $(find hub/relay/objects -type f | wc -l) = 2") == 0);
+    T_CHECK(rubbish_left() == UINT64_MAX);
 }
 
 static void only_the_newest_releases_when_told_so(void)
@@ -227,6 +276,31 @@ static void only_the_components_that_were_asked_for(void)
     T_OK(hub_sync(&err), &err);
     T_CHECK(t_shell("test -d hub/relay/targets/beta && test ! -e hub/relay/targets/alpha") == 0);
     T_CHECK(hub.report.objects == 1);
+}
+
+static void components_with_keys_of_their_own(void)
+{
+    defupd_error err = { 0 };
+
+    start(1);
+    {
+        T_AUTO_REPO *repo = t_repo(NULL);
+        T_OK(defupd_repo_key_generate(repo, "alpha", "ed25519", NULL, &err), &err);
+        T_OK(t_change(repo, DEFUPD_REPO_DELEGATE, "alpha", NULL, &err), &err);
+        T_OK(defupd_repo_key_generate(repo, "beta", "ed25519", NULL, &err), &err);
+        T_OK(t_change(repo, DEFUPD_REPO_DELEGATE, "beta", NULL, &err), &err);
+    }
+    hub_releases(2, 2);
+    T_OK(hub_sync(&err), &err); /* beta has no manifest yet */
+    T_CHECK(t_shell("f=$(ls -t repo/metadata/*.alpha.json | head -1) && cmp $f "
+                    "hub/relay/metadata/${f##*/}") == 0);
+    kit.source = hub_url();
+    T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
+    T_CHECK(kit_is("a2"));
+    hub_releases(3, 3);
+    T_OK(hub_sync(&err), &err);
+    T_OK(kit_run(KIT_UPDATE, NULL, &err), &err);
+    T_CHECK(kit_is("a3"));
 }
 
 static void a_cache_holds_metadata_and_knows_what_it_may_fetch(void)
@@ -384,8 +458,10 @@ int main(void)
     T_RUN(an_old_object_that_nobody_has_is_left_out);
     T_RUN(what_was_damaged_here_is_fetched_anew);
     T_RUN(superseded_files_stay_a_week_and_then_go);
+    T_RUN(an_object_that_is_named_no_more_stays_a_week_and_then_goes);
     T_RUN(only_the_newest_releases_when_told_so);
     T_RUN(only_the_components_that_were_asked_for);
+    T_RUN(components_with_keys_of_their_own);
     T_RUN(a_cache_holds_metadata_and_knows_what_it_may_fetch);
     T_RUN(lines_that_are_none_are_refused_or_passed_over);
     T_RUN(a_chain_of_two_relays);
