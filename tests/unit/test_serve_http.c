@@ -300,6 +300,7 @@ static void a_file_that_is_replaced_all_the_time_is_never_served_in_two_halves(v
     pthread_t thread;
     char etag[300] = "";
     unsigned changes = 0;
+    bool mixed = false; /* two contents in one answer */
     int fd;
 
     kit_file("metadata/timestamp.json", "aaaa", 4);
@@ -311,19 +312,15 @@ static void a_file_that_is_replaced_all_the_time_is_never_served_in_two_halves(v
         (void)kit_ask(fd, "GET", "/metadata/timestamp.json", etag);
         kit_reply(fd, &reply);
         T_CHECK(reply.status == 304 || (reply.status == 200 && reply.whole));
-        for (size_t k = 1; k < reply.length; k++) {
-            if (reply.body[k] != reply.body[0]) {
-                T_CHECK(!"two contents in one answer");
-                break;
-            }
-        }
+        for (size_t k = 1; k < reply.length && !mixed; k++)
+            mixed = reply.body[k] != reply.body[0];
         changes += reply.status == 200;
         (void)snprintf(etag, sizeof etag, "If-None-Match: %s\r\n", kit_header(&reply, "ETag"));
         free(reply.body);
     }
     replacing = false;
     T_CHECK(pthread_join(thread, NULL) == 0);
-    T_CHECK(changes > 1);
+    T_CHECK(changes > 1 && !mixed);
     (void)close(fd);
     kit_stop();
 }

@@ -86,17 +86,20 @@ static void of_a_forwarded_list_the_last_is_believed(void)
 
 static void a_socket_address_is_known_by_its_host_alone(void)
 {
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = 7 };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = 7 };
+    union { /* room for any, as accept() gives it */
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } from = { .four = { .sin_family = AF_INET, .sin_port = 7 } };
     const struct sockaddr other = { .sa_family = AF_UNIX };
     struct du_address is, wanted;
 
-    T_CHECK(inet_pton(AF_INET, "192.0.2.3", &four.sin_addr) == 1);
-    T_CHECK(du_address_of(&is, (struct sockaddr *)&four) && du_address_parse(&wanted, "192.0.2.3"));
+    T_CHECK(inet_pton(AF_INET, "192.0.2.3", &from.four.sin_addr) == 1);
+    T_CHECK(du_address_of(&is, &from.any) && du_address_parse(&wanted, "192.0.2.3"));
     T_CHECK(memcmp(&is, &wanted, sizeof is) == 0);
-    T_CHECK(inet_pton(AF_INET6, "2001:db8::3", &six.sin6_addr) == 1);
-    T_CHECK(du_address_of(&is, (struct sockaddr *)&six) &&
-            du_address_parse(&wanted, "2001:db8::3"));
+    from.six = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = 7 };
+    T_CHECK(inet_pton(AF_INET6, "2001:db8::3", &from.six.sin6_addr) == 1);
+    T_CHECK(du_address_of(&is, &from.any) && du_address_parse(&wanted, "2001:db8::3"));
     T_CHECK(memcmp(&is, &wanted, sizeof is) == 0);
     T_CHECK(!du_address_of(&is, &other));
 }
