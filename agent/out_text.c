@@ -352,9 +352,10 @@ static void relay_lines(FILE *out, const struct ag_relay_facts *relay, int64_t n
         ag_line(out, "              not up to date: %s (%d %s)", relay->lasterror_text,
                 (int)(int32_t)relay->lasterror, relay->lasterror_name);
     if (n[AG_RELAY_REQUESTS] > 0)
-        ag_line(out, "              %" PRId64 " requests answered, %s, %" PRId64 " clients of late",
+        ag_line(out,
+                "              %" PRId64 " requests answered, %s, %" PRId64 " client%s of late",
                 n[AG_RELAY_REQUESTS], ag_bytes(bytes, (uint64_t)n[AG_RELAY_SENT]),
-                n[AG_RELAY_CLIENTS]);
+                n[AG_RELAY_CLIENTS], n[AG_RELAY_CLIENTS] == 1 ? "" : "s");
 }
 
 static void status_row(struct ag_table *table, const defupd_component_status *item, int64_t now)

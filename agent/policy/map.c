@@ -392,6 +392,7 @@ void ag_map_report(struct ag_report_settings *settings, const struct ag_force *f
     settings->report_url = ag_policy_text(policy, "report/url");
     settings->is_relay =
         ag_policy_at(policy, "relay") != NULL && ag_policy_number(policy, "relay/enabled") != 0;
+    settings->relay_caches = ag_policy_number(policy, "relay/mode") != 0;
     settings->queue_bytes = ag_policy_number(policy, "report/queue-size");
 }
 

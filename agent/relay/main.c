@@ -355,11 +355,11 @@ static void sum_up(struct relay *relay)
         say(relay,
             "served %" PRIu64 " requests, %s: %" PRIu64 " whole, %" PRIu64 " in part, %" PRIu64
             " unchanged, %" PRIu64 " not there, %" PRIu64 " too many, %" PRIu64
-            " otherwise refused; %" PRIu32 " clients within the hour",
+            " otherwise refused; %" PRIu32 " client%s within the hour",
             now->requests - then->requests, ag_bytes(bytes, now->bytes - then->bytes),
             now->whole - then->whole, now->part - then->part, now->unchanged - then->unchanged,
             now->missing - then->missing, now->limited - then->limited,
-            now->refused - then->refused, now->clients);
+            now->refused - then->refused, now->clients, now->clients == 1 ? "" : "s");
     relay->summed = *now;
 }
 

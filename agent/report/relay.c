@@ -94,7 +94,8 @@ static void take_served(struct ag_relay_facts *facts, const struct du_serve_figu
     n[AG_RELAY_OPEN] = from->open;
 }
 
-void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, int64_t now)
+void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, bool caches,
+                         int64_t now)
 {
     struct du_relay_figures figures;
     struct ag_served served;
@@ -103,6 +104,8 @@ void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, in
     *facts = (struct ag_relay_facts){ .there = true };
     if (du_relay_figures_read(&figures, state_dir, &ignored) != DEFUPD_OK)
         figures = (struct du_relay_figures){ 0 };
+    if (figures.last_sync == 0)
+        figures.mode = caches ? DU_RELAY_CACHE : DU_RELAY_MIRROR;
     take_content(facts, &figures, now);
     if (ag_served_read(&served, state_dir, &ignored) == DEFUPD_OK)
         take_served(facts, &served.figures);

@@ -46,8 +46,9 @@ struct ag_relay_facts {
     int64_t number[AG_RELAY_NUMBERS];
 };
 
-/* From STATE/relay/figures and served; what cannot be read counts as not yet there. `now`: Unix
- * seconds. */
-void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, int64_t now);
+/* From STATE/relay/figures and served; what cannot be read counts as not yet there. `caches`:
+ * policy's mode, until there are figures. `now`: Unix seconds. */
+void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, bool caches,
+                         int64_t now);
 
 #endif

@@ -32,6 +32,7 @@ struct ag_report_settings {
     const char *ca_file;    /* for it; NULL: the system's */
     uint64_t queue_bytes;   /* most of what waits to be sent; 0: 4 MiB */
     bool is_relay;
+    bool relay_caches;                  /* its mode is cache */
     const struct ag_relay_facts *relay; /* NULL: nothing is told of it */
 };
 

@@ -37,7 +37,7 @@ defupd_code ag_reports_write(defupd_client *client, const char *state_dir,
     if (stat(state_dir, &st) != 0 && errno == ENOENT)
         return DEFUPD_OK;
     if (settings->is_relay) {
-        ag_relay_facts_read(&relay, state_dir, now);
+        ag_relay_facts_read(&relay, state_dir, settings->relay_caches, now);
         with.relay = &relay;
     }
     rc = defupd_client_status(client, &status, err);

@@ -126,7 +126,8 @@ defupd_code ag_run_call(struct run *run, defupd_error *err)
         ag_agent_ask(&result->agent, run->setup.state_dir);
         run->setup.report.agent_runs = result->agent.running;
         if (run->setup.report.is_relay)
-            ag_relay_facts_read(&result->relay, run->setup.state_dir, (int64_t)time(NULL));
+            ag_relay_facts_read(&result->relay, run->setup.state_dir,
+                                run->setup.report.relay_caches, (int64_t)time(NULL));
         return defupd_client_status(client, &result->status, err);
     case AG_CMD_WHY: return ask_why(run, err);
     case AG_CMD_DELIVER: return ag_run_deliver(run, true, err);

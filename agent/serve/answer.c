@@ -387,6 +387,17 @@ static enum MHD_Result send_file(const struct wanted *want, int fd, const struct
                : send_content(want, response, etag, changed, part, first, length, size);
 }
 
+/* "Later" makes a client leave this relay alone, with all that it holds. So what a later attempt
+ * cannot mend, as upstream's copy that is wrong or an object that does not fit, is "not here": the
+ * client gets that one elsewhere, and the others from here. */
+static unsigned status_of_miss(defupd_code code)
+{
+    const bool for_good = code == DEFUPD_E_NOT_FOUND || code == DEFUPD_E_DIGEST ||
+                          code == DEFUPD_E_TOOLARGE || code == DEFUPD_E_NO_SPACE;
+
+    return for_good ? MHD_HTTP_NOT_FOUND : MHD_HTTP_SERVICE_UNAVAILABLE;
+}
+
 /* The object is on its way: begin the answer when its size is known. While the connection is
  * suspended nothing is answered; then the same request comes here again. */
 static enum MHD_Result send_miss(const struct wanted *want, const char *digest)
@@ -407,9 +418,7 @@ static enum MHD_Result send_miss(const struct wanted *want, const char *digest)
     }
     switch (du_miss_look(connection, connection->miss, &total, &code)) {
     case DU_MISS_WAITS: return MHD_YES;
-    case DU_MISS_FAILED:
-        return refuse(want, code == DEFUPD_E_NOT_FOUND ? MHD_HTTP_NOT_FOUND
-                                                       : MHD_HTTP_SERVICE_UNAVAILABLE);
+    case DU_MISS_FAILED: return refuse(want, status_of_miss(code));
     case DU_MISS_COMES: break;
     }
     (void)snprintf(etag, sizeof etag, "\"%s\"", digest);

@@ -310,11 +310,14 @@ static void look_at_relay(struct look *look)
 
     if (!look->setup.report.is_relay)
         return;
-    ag_relay_facts_read(&relay, look->state_dir, now);
-    if (relay.lasterror != 0)
+    ag_relay_facts_read(&relay, look->state_dir, look->setup.report.relay_caches, now);
+    if (relay.lasterror != 0 && n[AG_RELAY_VERSION] == 0)
         add(look, "relay", AG_WARN, (defupd_code)(int32_t)relay.lasterror,
-            "what is served was confirmed %s: %s", ag_age(when, n[AG_RELAY_CONFIRMED], now),
-            relay.lasterror_text);
+            "nothing is held yet, the last attempt failed: %s", relay.lasterror_text);
+    else if (relay.lasterror != 0)
+        add(look, "relay", AG_WARN, (defupd_code)(int32_t)relay.lasterror,
+            "what is served was confirmed %s, the last attempt failed: %s",
+            ag_age(when, n[AG_RELAY_CONFIRMED], now), relay.lasterror_text);
     else if (n[AG_RELAY_VERSION] == 0)
         add(look, "relay", AG_WARN, DEFUPD_OK, "nothing is held yet; the next update fetches it");
     else

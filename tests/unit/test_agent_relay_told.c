@@ -255,8 +255,13 @@ static void posture_metrics_and_the_nagios_line_tell_of_it(void)
 
     start("");
     T_CHECK(getcwd(here, sizeof here) != NULL);
+    ag_relay_facts_read(&facts, here, true,
+                        NOW); /* before the first sync it is policy that knows */
+    T_SAME(facts.mode, "cache");
+    ag_relay_facts_read(&facts, here, false, NOW);
+    T_SAME(facts.mode, "mirror");
     put_figures(&sample);
-    ag_relay_facts_read(&facts, here, NOW);
+    ag_relay_facts_read(&facts, here, false, NOW);
     T_OK(ag_posture(&text, &fake.status, &settings, NOW, &err), &err);
     out = fopen("posture", "w");
     T_CHECK(out != NULL && fputs(text, out) >= 0 && fclose(out) == 0);

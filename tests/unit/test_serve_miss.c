@@ -242,6 +242,28 @@ static void a_failure_before_the_first_byte_is_an_answer(void)
     stop();
 }
 
+static void what_waiting_does_not_mend_is_no_reason_to_leave_the_relay_alone(void)
+{
+    static const defupd_code codes[] = { DEFUPD_E_DIGEST, DEFUPD_E_TOOLARGE, DEFUPD_E_NO_SPACE };
+    struct du_serve_options options = { .dir = NULL };
+    struct kit_reply reply;
+    int fd;
+
+    start(&options);
+    fd = kit_dial(0);
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        set(0, codes[i], false);
+        (void)kit_ask(fd, "GET", OBJECT, "");
+        kit_reply(fd, &reply);
+        T_CHECK(reply.status == 404);
+        T_SAME(kit_header(&reply, "Retry-After"), "");
+        free(reply.body);
+    }
+    (void)close(fd);
+    T_CHECK(kit_figures().unfetched == 3);
+    stop();
+}
+
 static void a_failure_in_the_middle_cuts_the_answer_and_the_rest_can_be_had_later(void)
 {
     struct du_serve_options options = { .dir = NULL };
@@ -418,6 +440,7 @@ int main(void)
     T_RUN(everybody_shares_one_fetch);
     T_RUN(what_nobody_has_is_not_there);
     T_RUN(a_failure_before_the_first_byte_is_an_answer);
+    T_RUN(what_waiting_does_not_mend_is_no_reason_to_leave_the_relay_alone);
     T_RUN(a_failure_in_the_middle_cuts_the_answer_and_the_rest_can_be_had_later);
     T_RUN(who_was_given_wrong_bytes_is_cut_off);
     T_RUN(an_object_that_had_to_go_at_once_still_reaches_who_waits);
