@@ -412,6 +412,17 @@ static defupd_code run(struct relay *relay, defupd_error *err)
     return DEFUPD_OK;
 }
 
+/* For reports: what is in the folder may be right, and nobody gets it. What another server, which
+ * holds the address, has written would be lost: only its own agent's is known to be none. */
+static void note_failure(struct relay *relay, defupd_code code)
+{
+    struct ag_served failed = { .written = (int64_t)time(NULL), .failed = -(int64_t)code };
+    defupd_error ignored = { 0 };
+
+    if (relay->agent != 0 && relay->setup.state_dir != NULL && relay->served.since == 0)
+        (void)!ag_served_write(relay->setup.state_dir, &failed, &ignored);
+}
+
 /* Descriptors 0 to 2 must be taken, so that no socket is written to as if it were one of them. */
 static bool standard_files(void)
 {
@@ -446,8 +457,10 @@ int main(int argc, char **argv)
         return defupd_code_exit(rc);
     }
     rc = run(&relay, &err);
-    if (rc != DEFUPD_OK)
+    if (rc != DEFUPD_OK) {
         say(&relay, "%s", err.message);
+        note_failure(&relay, rc);
+    }
     du_serve_stop(relay.serve);
     ag_relay_upstream_close(&relay.upstream);
     ag_logfile_end(&relay.log, false);

@@ -38,6 +38,8 @@ uint64_t ag_relay_settings_sum(const struct ag_policy *policy);
 struct ag_served {
     int64_t since, written; /* Unix seconds */
     int64_t pid;
+    int64_t failed; /* the defupd_code, above 0, with which it could not begin; 0: it serves or
+                       served */
     struct du_serve_figures figures;
 };
 DEFUPD_MUST_CHECK defupd_code ag_served_write(const char *state_dir, const struct ag_served *served,

@@ -22,6 +22,7 @@ static const struct {
     { "since", offsetof(struct ag_served, since), SIGNED },
     { "written", offsetof(struct ag_served, written), SIGNED },
     { "pid", offsetof(struct ag_served, pid), SIGNED },
+    { "failed", offsetof(struct ag_served, failed), SIGNED },
     { "requests", offsetof(struct ag_served, figures.requests), WIDE },
     { "whole", offsetof(struct ag_served, figures.whole), WIDE },
     { "part", offsetof(struct ag_served, figures.part), WIDE },

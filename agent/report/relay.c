@@ -80,6 +80,16 @@ static void take_content(struct ag_relay_facts *facts, const struct du_relay_fig
     n[AG_RELAY_MISSING] = number(from->missing);
 }
 
+static void take_failure(struct ag_relay_facts *facts, defupd_code code)
+{
+    facts->lasterror = defupd_code_unsigned(code);
+    (void)snprintf(facts->lasterror_name, sizeof facts->lasterror_name, "%s",
+                   defupd_code_name(code));
+    (void)snprintf(facts->lasterror_text, sizeof facts->lasterror_text,
+                   "nobody is served, the relay's server cannot begin (relay.log tells why): %s",
+                   defupd_code_text(code));
+}
+
 static void take_served(struct ag_relay_facts *facts, const struct du_serve_figures *from)
 {
     int64_t *n = facts->number;
@@ -107,6 +117,9 @@ void ag_relay_facts_read(struct ag_relay_facts *facts, const char *state_dir, bo
     if (figures.last_sync == 0)
         figures.mode = caches ? DU_RELAY_CACHE : DU_RELAY_MIRROR;
     take_content(facts, &figures, now);
-    if (ag_served_read(&served, state_dir, &ignored) == DEFUPD_OK)
-        take_served(facts, &served.figures);
+    if (ag_served_read(&served, state_dir, &ignored) != DEFUPD_OK)
+        return;
+    take_served(facts, &served.figures);
+    if (served.failed > 0 && served.failed < 10000)
+        take_failure(facts, (defupd_code)-served.failed);
 }

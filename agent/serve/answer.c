@@ -19,6 +19,7 @@ static const struct {
                             { MHD_HTTP_FORBIDDEN, "not permitted\n" },
                             { MHD_HTTP_BAD_REQUEST, "bad request\n" },
                             { MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD only\n" },
+                            { MHD_HTTP_BAD_GATEWAY, "not to be had from upstream\n" },
                             { MHD_HTTP_SERVICE_UNAVAILABLE, "overloaded\n" },
                             { MHD_HTTP_INTERNAL_SERVER_ERROR, "cannot be read\n" } };
 
@@ -387,15 +388,20 @@ static enum MHD_Result send_file(const struct wanted *want, int fd, const struct
                : send_content(want, response, etag, changed, part, first, length, size);
 }
 
-/* "Later" makes a client leave this relay alone, with all that it holds. So what a later attempt
- * cannot mend, as upstream's copy that is wrong or an object that does not fit, is "not here": the
- * client gets that one elsewhere, and the others from here. */
+/* "Later" makes a client leave this relay alone, with all that it holds: it is only for a relay
+ * that has too much to do itself. What a later attempt cannot mend, as upstream's copy that is
+ * wrong or an object that does not fit, is "not here"; else upstream is at fault. In both the
+ * client gets that object elsewhere, and the others from here. */
 static unsigned status_of_miss(defupd_code code)
 {
     const bool for_good = code == DEFUPD_E_NOT_FOUND || code == DEFUPD_E_DIGEST ||
                           code == DEFUPD_E_TOOLARGE || code == DEFUPD_E_NO_SPACE;
 
-    return for_good ? MHD_HTTP_NOT_FOUND : MHD_HTTP_SERVICE_UNAVAILABLE;
+    if (for_good)
+        return MHD_HTTP_NOT_FOUND;
+    return code == DEFUPD_E_BUSY || code == DEFUPD_E_NOMEM || code == DEFUPD_E_CANCELLED
+               ? MHD_HTTP_SERVICE_UNAVAILABLE
+               : MHD_HTTP_BAD_GATEWAY;
 }
 
 /* The object is on its way: begin the answer when its size is known. While the connection is

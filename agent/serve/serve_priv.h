@@ -201,7 +201,7 @@ struct MHD_Response *du_miss_response(struct du_connection *connection, struct d
 
 /* --- answer.c --- */
 
-enum { DU_REFUSALS = 6 };
+enum { DU_REFUSALS = 7 };
 enum MHD_Result du_answer(void *cls, struct MHD_Connection *mhd, const char *url,
                           const char *method, const char *version, const char *upload,
                           size_t *upload_size, void **request);

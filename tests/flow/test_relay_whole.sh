@@ -100,7 +100,7 @@ a_cache_holds_what_was_asked_for() {
     kill "$upstream_pid"
     want 0 defupd --state-dir "$PWD/c2" --source "$url" --trusted-root repo/metadata/1.root.json update
     rm "state/relay/$object"
-    [ "$(status_of "$url/$object")" = 503 ] || fail "status $(status_of "$url/$object")"
+    [ "$(status_of "$url/$object")" = 502 ] || fail "status $(status_of "$url/$object")"
     stop_agent
     grep -q 'an object that was asked for cannot be had' state/log/relay.log || fail "$(cat state/log/relay.log)"
 }
@@ -119,12 +119,46 @@ a_change_of_policy_changes_what_is_served() {
     stop_agent
 }
 
+# Its folder is right and up to date, and nobody gets it: who looks at reports alone must see that.
+a_server_that_cannot_begin_is_told_of_by_every_report() {
+    local taken
+    start ''
+    taken=$(free_port)
+    python3 -m http.server --bind 127.0.0.1 "$taken" >/dev/null 2>&1 </dev/null &
+    servers+=($!)
+    listening "$taken"
+    port=$taken
+    policy ''
+    kill -HUP "$agent"
+    until_true told
+    want 0 d --config policy.xml status
+    grep -q 'nobody is served' out || fail "$(cat out)"
+    want 0 d --config policy.xml posture
+    [ "$(jq -r .relay.lasterror out)" != 0 ] || fail "$(cat out)"
+    port=$(free_port)
+    url=http://127.0.0.1:$port
+    policy ''
+    kill -HUP "$agent"
+    until_true mended
+    want 0 d --config policy.xml posture
+    [ "$(jq -r .relay.lasterror out)" = 0 ] || fail "$(cat out)"
+    stop_agent
+}
+
+told() {
+    [ "$(served state failed)" != 0 ]
+}
+
+mended() {
+    [ "$(status_of "$url/metadata/timestamp.json")" = 200 ] && [ "$(served state failed)" = 0 ]
+}
+
 forbidden() {
     [ "$(status_of "$url/metadata/timestamp.json")" = 403 ]
 }
 
 for test in a_hundred_clients_update_while_it_is_updated_and_none_fails a_cache_holds_what_was_asked_for \
-    a_change_of_policy_changes_what_is_served; do
+    a_change_of_policy_changes_what_is_served a_server_that_cannot_begin_is_told_of_by_every_report; do
     t_run "$test"
 done
 t_done

@@ -229,6 +229,12 @@ static void a_failure_before_the_first_byte_is_an_answer(void)
     fd = kit_dial(0);
     (void)kit_ask(fd, "GET", OBJECT, "");
     kit_reply(fd, &reply);
+    T_CHECK(reply.status == 502);
+    T_SAME(kit_header(&reply, "Retry-After"), ""); /* it would keep clients from all the others */
+    free(reply.body);
+    set(0, DEFUPD_E_NOMEM, false);
+    (void)kit_ask(fd, "GET", OBJECT, "");
+    kit_reply(fd, &reply);
     T_CHECK(reply.status == 503);
     T_SAME(kit_header(&reply, "Retry-After"), "10");
     free(reply.body);
@@ -238,7 +244,7 @@ static void a_failure_before_the_first_byte_is_an_answer(void)
     T_CHECK(reply.status == 200 && reply.whole && memcmp(reply.body, content, BIG) == 0);
     free(reply.body);
     (void)close(fd);
-    T_CHECK(kit_figures().unfetched == 1);
+    T_CHECK(kit_figures().unfetched == 2);
     stop();
 }
 
