@@ -339,8 +339,9 @@ static void write_figures(struct relay *relay)
     if (relay->served.figures.limited > before.limited ||
         relay->served.figures.turned_away > before.turned_away)
         say(relay,
-            "%" PRIu64 " requests and %" PRIu64
-            " connections refused within a minute: a client asks too often, the last was %s",
+            "within a minute %" PRIu64 " requests and %" PRIu64
+            " connections were more than the limits allow: a client asks too often, the last was "
+            "%s",
             relay->served.figures.limited - before.limited,
             relay->served.figures.turned_away - before.turned_away,
             relay->served.figures.last_limited);
